@@ -1,0 +1,20 @@
+//! Condition types and reasons: the vocabulary of every status.
+
+/// Accepted and acted on. Never depends on compliance.
+pub const READY: &str = "Ready";
+/// A change of spec is needed (kstatus).
+pub const STALLED: &str = "Stalled";
+/// Work is under way (kstatus).
+pub const RECONCILING: &str = "Reconciling";
+/// Of a cloud: it has a qualification that satisfies.
+pub const QUALIFIED: &str = "Qualified";
+/// Of a level: a cloud satisfies it.
+pub const SATISFIABLE: &str = "Satisfiable";
+/// The API server was seen to refuse what the level forbids.
+pub const ENFORCED: &str = "Enforced";
+/// Everything seen is where it may be.
+pub const COMPLIANT: &str = "Compliant";
+/// Of a declaration: its review date has passed.
+pub const REVIEW_DUE: &str = "ReviewDue";
+/// Of a declaration: another one of its namespace asks for another level.
+pub const CONFLICT: &str = "Conflict";
