@@ -1,5 +1,7 @@
 //! WORDS: the kinds as Rust types, and every name and reason that appears in a cluster.
 
+#![allow(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+
 pub mod clearance;
 pub mod conditions;
 mod crds;
