@@ -1,0 +1,9 @@
+//! The integration tests, on a real control plane: real etcd, API server, scheduler and controller manager.
+//! One binary, because each would link the whole tree again; a suite is a module, and has a control plane of its own.
+
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+
+#[allow(dead_code, reason = "the guard suite uses the rest")]
+mod cluster;
+mod house;
+mod operator;
