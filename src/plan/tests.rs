@@ -328,6 +328,21 @@ fn without_mutating_policies_the_rest_works_and_a_condition_says_so() {
 }
 
 #[test]
+fn an_operator_that_has_just_started_goes_by_what_was_seen_of_the_same_policies() {
+    let mut world = hospital().settle(now()).probed().settle(now());
+    world.0.probe = None;
+    assert_eq!(keys(&plan(&world.0, now())), Vec::<String>::new());
+    world.0.host.namespace = "elsewhere".into();
+    let world = world.settle(now());
+    let status = world.0.levels["restreint"].as_ref().as_ref().unwrap().status.clone().unwrap();
+    assert_eq!(
+        status.conditions.iter().find(|condition| condition.type_ == "Enforced").unwrap().status,
+        "Unknown",
+        "of other policies nothing was seen"
+    );
+}
+
+#[test]
 fn whatever_alters_a_policy_is_put_right() {
     let world = hospital().settle(now());
     let weakened: [fn(&mut Value); 3] = [

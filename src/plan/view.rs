@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use kube::ResourceExt;
 
 use super::admission::is_in_place;
-use super::snapshot::{Read, Snapshot, Table};
+use super::snapshot::{Outcome, Read, Snapshot, Table};
+use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
 use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
 use crate::api::values::Tally;
@@ -154,6 +155,25 @@ impl<'a> View<'a> {
             .chain(declarations.map(|(key, _)| format!("declaration {key}")))
             .chain(levels.map(|(name, _)| format!("level {name}")))
             .collect()
+    }
+
+    /// What was last seen of the policies that should be in place. An operator that has just started has seen nothing yet, but
+    /// the statuses hold what was seen of the same policies before.
+    pub(super) fn seen(&self) -> Option<&Outcome> {
+        let probe = self.snapshot.probe.as_ref().filter(|probe| probe.policies == self.policies);
+        let told = |level: &SensitivityLevel| {
+            let status = level.status.as_ref();
+            let same = status.and_then(|status| status.policy_digest.as_ref()) == Some(&self.policies);
+            same && status
+                .is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == ENFORCED && condition.status == "True"))
+        };
+        match probe {
+            Some(probe) => Some(&probe.outcome),
+            None if self.snapshot.probe.is_none() => {
+                readable(&self.snapshot.levels).any(|(_, level)| told(level)).then_some(&Outcome::Holds)
+            }
+            None => None,
+        }
     }
 
     fn judge_pods(&mut self) {

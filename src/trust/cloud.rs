@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use crate::api::TrustedCloudSpec;
 use crate::api::trusted_cloud::CloudOperator;
-use crate::api::values::{self, Isolation, KeyCustody, Model, Veto};
+use crate::api::values::{self, Isolation, KeyCustody, Veto};
 
 use super::calendar::{Calendar, Span};
 use super::decision::{Decision, Held, Surroundings};
@@ -22,7 +22,6 @@ use super::timeline::Timeline;
 /// What a cloud says of itself. What is absent is unknown.
 #[derive(Clone, Debug)]
 pub(super) struct Cloud {
-    pub(super) model: Model,
     /// A place that is unknown is absent, or has a country that is.
     pub(super) places: BTreeMap<Where, Vec<Located>>,
     pub(super) ownership: Ownership,
@@ -63,15 +62,7 @@ impl Cloud {
             let decisions = spec.qualifications.iter().enumerate().filter_map(|(index, qualification)| {
                 Decision::parse(qualification, &format!("spec.qualifications[{index}]"), &around, &mut problems)
             });
-            Self {
-                model: spec.offering.model,
-                places,
-                ownership,
-                key_custody: spec.key_custody,
-                isolation: spec.isolation,
-                decisions: decisions.collect(),
-                calendar,
-            }
+            Self { places, ownership, key_custody: spec.key_custody, isolation: spec.isolation, decisions: decisions.collect(), calendar }
         });
         problems.or(cloud)
     }

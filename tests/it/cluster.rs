@@ -73,7 +73,9 @@ impl Cluster {
     pub async fn certified(&self, name: &str, groups: &[&str]) -> Client {
         let mut command = Command::new(SUPERVISOR.as_path());
         command.args(["credential", "--user", name, "--dir"]).arg(&self.dir);
-        groups.iter().for_each(|group| drop(command.args(["--group", group])));
+        for group in groups {
+            command.args(["--group", group]);
+        }
         let output = command.output().expect("the supervisor writes credentials");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         client(config(Path::new(String::from_utf8_lossy(&output.stdout).trim())).await)

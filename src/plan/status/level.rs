@@ -79,8 +79,7 @@ pub(super) fn enforced(view: &View<'_>, enforcement: Option<Enforcement>, condit
     } else {
         "; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves"
     };
-    let probe = view.snapshot.probe.as_ref().filter(|probe| probe.policies == view.policies);
-    match (enforcement, probe.map(|probe| &probe.outcome)) {
+    match (enforcement, view.seen()) {
         (None, _) => conditions.set(
             ENFORCED,
             Truth::False,

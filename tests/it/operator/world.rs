@@ -83,6 +83,18 @@ impl World {
         wait_until(text, async || if self.log().contains(text) { Ok(()) } else { Err(self.log()) }).await;
     }
 
+    /// Waits until the operator has nothing left to do: its last plan was empty, and still is a moment later.
+    pub async fn settled(&self) {
+        let last = || self.log().lines().filter(|line| line.contains("planned steps=")).next_back().map(str::to_owned);
+        wait_until("nothing is left to do", async || {
+            let found = last();
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            let idle = found.as_ref().is_some_and(|line| line.contains("steps=0 guarded=true"));
+            if idle && last() == found { Ok(()) } else { Err(found) }
+        })
+        .await;
+    }
+
     /// Applies YAML as the administrator.
     pub async fn apply(&self, text: &str) {
         apply(&self.admin, &yaml(text)).await;
