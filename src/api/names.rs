@@ -9,6 +9,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const SENSITIVITY: &str = "rempart.dev/sensitivity";
 /// Label on a Namespace that holds a declaration. The operator alone writes it.
 pub const DECLARED: &str = "rempart.dev/declared";
+/// Annotation on a Pod: the declaration that its level comes from. A policy writes it, for messages only.
+pub const DECLARED_BY: &str = "rempart.dev/declared-by";
 /// Prefix of the labels that say what a Node is cleared for. `NodeRestriction` keeps kubelets from setting labels
 /// whose prefix ends in `node-restriction.kubernetes.io`.
 pub const CLEARANCE_PREFIX: &str = "rempart.node-restriction.kubernetes.io/";

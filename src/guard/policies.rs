@@ -1,0 +1,256 @@
+//! The policies, filled in.
+//!
+//! Four things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, and
+//! which levels are not enforced. Each replaces a literal that the YAML holds for it, so neither the number nor the
+//! shape of the objects ever changes.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::api::names::{CLEARANCE, NO_LEVEL, SENSITIVITY};
+
+/// What is filled in. The default is what the YAML says as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// User name of the operator, as `SelfSubjectReview` says it.
+    pub operator: String,
+    /// Namespace of the operator: like those of the system, it has no level and is judged by none of the policies.
+    pub namespace: String,
+    /// User names that may set clearance labels and our taints on nodes, beside the operator.
+    pub node_labelers: Vec<String>,
+    /// Levels with `enforcement: Audit`.
+    pub audit: BTreeSet<String>,
+    /// Levels with `enforcement: Warn`.
+    pub warn: BTreeSet<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            operator: OPERATOR.to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            node_labelers: Vec::new(),
+            audit: BTreeSet::new(),
+            warn: BTreeSet::new(),
+        }
+    }
+}
+
+/// One object of `admissionregistration.k8s.io/v1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdmissionObject {
+    /// Which of the four kinds.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The whole object.
+    pub object: Value,
+}
+
+/// The kinds, in the order in which they are to be written: a policy before what binds it, and what adds the selector
+/// before what demands it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `ValidatingAdmissionPolicy`.
+    ValidatingPolicy,
+    /// `MutatingAdmissionPolicy`: comfort, not the boundary, and not served by every API server.
+    MutatingPolicy,
+    /// `MutatingAdmissionPolicyBinding`.
+    MutatingBinding,
+    /// `ValidatingAdmissionPolicyBinding`.
+    ValidatingBinding,
+}
+
+impl Kind {
+    /// All of them, in the order of writing.
+    pub const ALL: [Self; 4] = [Self::ValidatingPolicy, Self::MutatingPolicy, Self::MutatingBinding, Self::ValidatingBinding];
+
+    /// The `kind` field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ValidatingPolicy => "ValidatingAdmissionPolicy",
+            Self::MutatingPolicy => "MutatingAdmissionPolicy",
+            Self::MutatingBinding => "MutatingAdmissionPolicyBinding",
+            Self::ValidatingBinding => "ValidatingAdmissionPolicyBinding",
+        }
+    }
+}
+
+/// Every object that guards a cluster, in the order of writing.
+pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
+    let mut objects = Vec::new();
+    for item in SOURCE.iter() {
+        let mut item = item.clone();
+        fill_in(&mut item, settings);
+        objects.extend(reports_on_unenforced(&item, settings));
+        objects.push(item);
+    }
+    let mut objects: Vec<AdmissionObject> = objects.into_iter().map(finished).collect();
+    objects.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| a.name.cmp(&b.name)));
+    objects
+}
+
+/// Tells two sets apart: `sha256:` and the hash of every object in its order.
+pub fn digest(objects: &[AdmissionObject]) -> String {
+    let mut hash = Sha256::new();
+    for object in objects {
+        hash.update(object.object.to_string());
+        hash.update("\n");
+    }
+    hash.finalize().iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The operator's user name in the YAML.
+const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
+/// The operator's namespace in the YAML.
+const NAMESPACE: &str = "rempart-system";
+
+const FILES: [&str; 8] = [
+    include_str!("policies/10-pod-selector.yaml"),
+    include_str!("policies/11-declared.yaml"),
+    include_str!("policies/20-pod-create.yaml"),
+    include_str!("policies/21-pod-update.yaml"),
+    include_str!("policies/30-bind.yaml"),
+    include_str!("policies/40-namespace.yaml"),
+    include_str!("policies/45-declaration.yaml"),
+    include_str!("policies/50-node.yaml"),
+];
+
+/// The objects as the files have them.
+static SOURCE: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Value>,
+    }
+    let list = |text| serde_saphyr::from_str::<List>(text).expect("the files are in the binary, and a test reads them");
+    FILES.into_iter().flat_map(|text| list(text).items).collect()
+});
+
+/// Replaces what the files hold for the settings, in expressions (between single quotes) and in lists.
+fn fill_in(value: &mut Value, settings: &Settings) {
+    match value {
+        Value::String(text) if text.contains('\'') => *text = filled_expression(text, settings),
+        Value::Array(items) => {
+            if let Some(place) = items.iter().position(|item| item == NO_LEVEL) {
+                items.splice(place..=place, names(&unenforced(settings)).into_iter().map(Value::from));
+            }
+            for item in items {
+                if item == NAMESPACE {
+                    *item = settings.namespace.as_str().into();
+                } else {
+                    fill_in(item, settings);
+                }
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill_in(field, settings)),
+        _ => {}
+    }
+}
+
+fn filled_expression(text: &str, settings: &Settings) -> String {
+    let operator = quoted([&settings.operator]);
+    let labelers = quoted([&settings.operator].into_iter().chain(&settings.node_labelers));
+    text.replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
+        .replace(&format!("'{OPERATOR}'"), &operator)
+        .replace(&format!("'{NAMESPACE}'"), &quoted([&settings.namespace]))
+        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings))))
+}
+
+/// String literals of the expression language, with commas between.
+fn quoted<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
+    let literal = |text: &String| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'").replace('\n', r"\n"));
+    texts.into_iter().map(literal).collect::<Vec<_>>().join(", ")
+}
+
+fn unenforced(settings: &Settings) -> BTreeSet<String> {
+    &settings.audit | &settings.warn
+}
+
+/// The levels, and at the end the one that nothing has: no list is ever empty.
+fn names(levels: &BTreeSet<String>) -> Vec<String> {
+    levels.iter().cloned().chain([NO_LEVEL.to_owned()]).collect()
+}
+
+/// For a policy that judges by level: a copy that ignores failures and only reports, for the levels that the policy
+/// leaves out. Nothing adds the selector to pods of such a level, so its absence is not held against them.
+fn reports_on_unenforced(policy: &Value, settings: &Settings) -> Vec<Value> {
+    if policy["kind"] != Kind::ValidatingPolicy.as_str() || policy["spec"]["paramKind"]["kind"] != "Clearance" {
+        return Vec::new();
+    }
+    let Some(selector) = ["namespaceSelector", "objectSelector"].into_iter().find(|name| leaves_levels_out(policy, name)) else {
+        return Vec::new();
+    };
+    let original = policy["metadata"]["name"].as_str().unwrap_or_default();
+    let name = format!("{original}-unenforced");
+
+    let mut copy = policy.clone();
+    copy["metadata"]["name"] = name.as_str().into();
+    let description = &mut copy["metadata"]["annotations"][DESCRIPTION];
+    *description = format!("Reports, never refuses, for levels in Audit or Warn: {}", description.as_str().unwrap_or_default()).into();
+    copy["spec"]["failurePolicy"] = "Ignore".into();
+    for expression in expressions(&mut copy["spec"]["matchConstraints"][selector]) {
+        if leaves_out(expression) {
+            expression["operator"] = "In".into();
+        }
+    }
+    for variable in copy["spec"]["variables"].as_array_mut().into_iter().flatten() {
+        if variable["name"] == "selectorRequired" {
+            variable["expression"] = "false".into();
+        }
+    }
+
+    let binding = |suffix: &str, levels: &BTreeSet<String>, actions: &[&str]| {
+        json!({
+            "apiVersion": policy["apiVersion"],
+            "kind": Kind::ValidatingBinding.as_str(),
+            "metadata": {"name": format!("{original}-{suffix}")},
+            "spec": {
+                "policyName": name,
+                "paramRef": {"name": CLEARANCE, "parameterNotFoundAction": "Allow"},
+                "validationActions": actions,
+                "matchResources": {selector: {"matchExpressions": [{"key": SENSITIVITY, "operator": "In", "values": names(levels)}]}},
+            },
+        })
+    };
+    let bindings = if policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]) {
+        vec![binding("audit", &settings.audit, &["Audit"]), binding("warn", &settings.warn, &["Warn", "Audit"])]
+    } else {
+        // A scheduler would only write warnings to its log.
+        vec![binding("audit", &unenforced(settings), &["Audit"])]
+    };
+    [vec![copy], bindings].concat()
+}
+
+fn leaves_levels_out(policy: &Value, selector: &str) -> bool {
+    policy["spec"]["matchConstraints"][selector]["matchExpressions"].as_array().is_some_and(|all| all.iter().any(leaves_out))
+}
+
+fn leaves_out(expression: &Value) -> bool {
+    expression["key"] == SENSITIVITY && expression["operator"] == "NotIn"
+}
+
+fn expressions(selector: &mut Value) -> impl Iterator<Item = &mut Value> {
+    selector["matchExpressions"].as_array_mut().into_iter().flatten()
+}
+
+/// Well-known annotation for people.
+const DESCRIPTION: &str = "kubernetes.io/description";
+
+fn finished(mut object: Value) -> AdmissionObject {
+    object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "rempart", "app.kubernetes.io/part-of": "rempart"});
+    let kind =
+        Kind::ALL.into_iter().find(|kind| object["kind"] == kind.as_str()).expect("the files hold these four kinds, and a test reads them");
+    let name = object["metadata"]["name"].as_str().expect("every object in the files has a name, and a test reads them").to_owned();
+    AdmissionObject { kind, name, object }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+
+use regex::Regex;
+
+use super::*;
+use crate::api::names;
+
+fn with_levels(audit: &[&str], warn: &[&str]) -> Settings {
+    let set = |levels: &[&str]| levels.iter().map(|level| (*level).to_owned()).collect();
+    Settings { audit: set(audit), warn: set(warn), ..Settings::default() }
+}
+
+fn policies_of(objects: &[AdmissionObject]) -> impl Iterator<Item = &AdmissionObject> {
+    objects.iter().filter(|object| matches!(object.kind, Kind::ValidatingPolicy | Kind::MutatingPolicy))
+}
+
+/// What `kubectl apply` would be given.
+fn text(objects: impl IntoIterator<Item = AdmissionObject>) -> String {
+    objects.into_iter().map(|object| format!("---\n{}", serde_saphyr::to_string(&object.object).unwrap())).collect()
+}
+
+/// Every string in `value`, with where it stands.
+fn strings(value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::String(text) => vec![(String::new(), text.clone())],
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(i, item)| strings(item).into_iter().map(move |(p, s)| (format!("[{i}]{p}"), s))).collect()
+        }
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(k, field)| strings(field).into_iter().map(move |(p, s)| (format!(".{k}{p}"), s))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_whole_set_reads_like_this() {
+    insta::assert_snapshot!(text(policies(&Settings::default())));
+}
+
+#[test]
+fn this_is_what_other_settings_change() {
+    let settings = Settings {
+        operator: "system:serviceaccount:sovereignty:placement".to_owned(),
+        namespace: "sovereignty".to_owned(),
+        node_labelers: vec!["system:serviceaccount:fleet:o'brien".to_owned()],
+        ..with_levels(&["interne"], &["restreint", "strategique"])
+    };
+    let before: BTreeMap<_, _> =
+        policies(&Settings::default()).into_iter().map(|object| ((object.kind, object.name.clone()), object.object)).collect();
+    let mut changes = String::new();
+    for object in policies(&settings) {
+        let old = strings(&before[&(object.kind, object.name.clone())]);
+        for (place, line) in strings(&object.object).into_iter().filter(|entry| !old.contains(entry)) {
+            let shown = Regex::new(r"'(sovereignty|system:serviceaccount:[^ ]*|interne)'.*?[\])]").unwrap();
+            let shown = shown.find_iter(&line).map(|found| found.as_str()).collect::<Vec<_>>().join(" … ");
+            changes += &format!("{} {}{place}: {}\n", object.kind.as_str(), object.name, if shown.is_empty() { &line } else { &shown });
+        }
+    }
+    insta::assert_snapshot!(changes);
+}
+
+#[test]
+fn the_default_settings_change_nothing_in_the_files() {
+    let rendered = policies(&Settings::default());
+    for object in SOURCE.iter() {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let found = rendered.iter().find(|found| found.name == name && object["kind"] == found.kind.as_str()).unwrap();
+        assert_eq!(found.object["spec"], object["spec"], "{name}");
+    }
+}
+
+#[test]
+fn neither_number_nor_names_nor_shape_depend_on_the_settings() {
+    let many: Vec<String> = (0..50).map(|i| format!("level-{i:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let (none, fifty) = (policies(&Settings::default()), policies(&with_levels(&many[..25], &many[25..])));
+    assert_eq!(none.len(), fifty.len());
+    for (a, b) in none.iter().zip(&fifty) {
+        assert_eq!((a.kind, &a.name), (b.kind, &b.name));
+        let places = |object: &AdmissionObject| -> Vec<String> {
+            let mut places: Vec<String> = strings(&object.object).into_iter().map(|(place, _)| place).collect();
+            // Only lists of levels are longer.
+            places.retain(|place| !place.contains(".values["));
+            places
+        };
+        assert_eq!(places(a), places(b), "{}", a.name);
+    }
+}
+
+#[test]
+fn the_set_stays_small() {
+    let objects = policies(&Settings::default());
+    let pods_created =
+        objects.iter().filter(|object| object.object["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]));
+    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (39, 8));
+    for object in &objects {
+        assert!(object.object.to_string().len() < 12_000, "{} has become long", object.name);
+    }
+}
+
+#[test]
+fn order_is_policies_then_bindings_and_always_the_same() {
+    let objects = policies(&with_levels(&["a"], &["b"]));
+    assert_eq!(objects, policies(&with_levels(&["a"], &["b"])));
+    assert!(objects.is_sorted_by_key(|object| object.kind));
+    for binding in objects.iter().filter(|object| matches!(object.kind, Kind::MutatingBinding | Kind::ValidatingBinding)) {
+        let policy_kind = if binding.kind == Kind::MutatingBinding { Kind::MutatingPolicy } else { Kind::ValidatingPolicy };
+        assert!(
+            objects.iter().any(|policy| policy.kind == policy_kind && binding.object["spec"]["policyName"] == policy.name),
+            "{}",
+            binding.name
+        );
+    }
+}
+
+#[test]
+fn a_digest_names_the_set() {
+    let of = |settings: &Settings| digest(&policies(settings));
+    let default = of(&Settings::default());
+    assert!(Regex::new("^sha256:[0-9a-f]{64}$").unwrap().is_match(&default), "{default}");
+    assert_eq!(default, of(&Settings::default()));
+    assert_ne!(default, of(&with_levels(&["a"], &[])));
+    assert_ne!(of(&with_levels(&[], &["a"])), of(&with_levels(&["a"], &[])));
+}
+
+/// Facts 1, 2 and 17: what stops a cluster.
+#[test]
+fn what_fails_closed_on_a_parameter_matches_only_creations_behind_our_own_label() {
+    for policy in policies_of(&policies(&with_levels(&["a"], &["b"]))) {
+        let spec = &policy.object["spec"];
+        for condition in spec["matchConditions"].as_array().into_iter().flatten() {
+            assert!(
+                !condition["expression"].as_str().unwrap().contains("namespaceObject"),
+                "{}: namespaceObject is empty in conditions",
+                policy.name
+            );
+        }
+        if spec["failurePolicy"] != "Fail" || spec["paramKind"].is_null() {
+            continue;
+        }
+        for rule in spec["matchConstraints"]["resourceRules"].as_array().unwrap() {
+            assert_eq!(rule["operations"], json!(["CREATE"]), "{}: a missing parameter would refuse updates", policy.name);
+        }
+        let selectors = ["namespaceSelector", "objectSelector"].map(|name| spec["matchConstraints"][name]["matchExpressions"].clone());
+        let asks = |operator: &str| {
+            let ours = |e: &&Value| e["key"].as_str().unwrap().starts_with("rempart.dev/") && e["operator"] == operator;
+            selectors.iter().flat_map(|all| all.as_array().into_iter().flatten()).find(ours)
+        };
+        assert!(asks("Exists").is_some(), "{}: plain namespaces would meet it", policy.name);
+        assert!(policy.name == "rempart-declared" || asks("NotIn").unwrap()["values"] == json!(["a", "b", NO_LEVEL]), "{}", policy.name);
+    }
+}
+
+#[test]
+fn what_reports_on_unenforced_levels_can_never_refuse() {
+    let objects = policies(&with_levels(&["a"], &["b"]));
+    let copies: Vec<_> = policies_of(&objects).filter(|policy| policy.name.ends_with("-unenforced")).collect();
+    assert_eq!(copies.len(), 3);
+    for copy in copies {
+        assert_eq!(copy.object["spec"]["failurePolicy"], "Ignore");
+        let bindings: Vec<_> = objects.iter().filter(|object| object.object["spec"]["policyName"] == copy.name).collect();
+        assert!(!bindings.is_empty());
+        for binding in bindings {
+            assert_eq!(binding.object["spec"]["paramRef"]["parameterNotFoundAction"], "Allow");
+            assert!(!binding.object["spec"]["validationActions"].as_array().unwrap().contains(&json!("Deny")));
+        }
+    }
+}
+
+#[test]
+fn mutations_ignore_failures_since_a_validation_demands_what_they_add() {
+    for policy in policies_of(&policies(&Settings::default())).filter(|policy| policy.kind == Kind::MutatingPolicy) {
+        assert_eq!(policy.object["spec"]["failurePolicy"], "Ignore", "{}", policy.name);
+    }
+}
+
+#[test]
+fn every_refusal_has_a_message_of_one_line_and_a_reason_and_every_policy_a_description() {
+    for policy in policies_of(&policies(&Settings::default())) {
+        let description = policy.object["metadata"]["annotations"][DESCRIPTION].as_str().unwrap();
+        assert!(!description.contains('\n') && description.len() < 180, "{description}");
+        for validation in policy.object["spec"]["validations"].as_array().into_iter().flatten() {
+            assert_eq!(validation["reason"], "Forbidden", "{}", policy.name);
+            assert!(!validation["message"].as_str().unwrap().contains('\n'), "{}", policy.name);
+        }
+    }
+}
+
+#[test]
+fn the_names_in_the_files_are_those_of_the_api() {
+    let known = [names::SENSITIVITY, names::DECLARED, names::DECLARED_BY, "rempart.dev/v1alpha1", "rempart.dev/"];
+    let key = Regex::new(r"[a-z.-]*rempart[a-z.-]*/[a-z0-9-]*").unwrap();
+    for (place, line) in SOURCE.iter().flat_map(strings) {
+        for found in key.find_iter(&line).map(|found| found.as_str()) {
+            let is_clearance = found == names::CLEARANCE_PREFIX;
+            assert!(is_clearance || known.contains(&found) || found == "sensitivitylevels.rempart.dev/", "{found} in {place}");
+        }
+    }
+    let all = FILES.concat();
+    for name in [names::CANARY, names::NO_LEVEL, names::CLEARED, OPERATOR, NAMESPACE] {
+        assert!(all.contains(name), "{name}");
+    }
+}
