@@ -1,0 +1,235 @@
+//! A real control plane for a suite, and the few things that every suite does with one.
+//!
+//! ```ignore
+//! static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start("name-of-the-suite", &["--nodes", "4"]));
+//! ```
+//!
+//! It ends with this process, however that dies: it holds the other end of a pipe. A client belongs to the runtime of
+//! its test, so each test asks for its own.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::client::{Body, Client};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use serde_json::Value;
+
+/// How long a condition may take to come true; the rest is for busy machines.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A running control plane.
+pub(crate) struct Cluster {
+    dir: PathBuf,
+    lifeline: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    _supervisor: Child,
+    _lock: File,
+}
+
+impl Cluster {
+    /// Starts one, with flags of `cluster serve`. The first time on a machine it is built, which takes minutes and shows.
+    pub(crate) fn start(suite: &str, flags: &[&str]) -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{suite}-{}", std::process::id()));
+        sweep(suite);
+        let lock = File::create(dir.with_extension("lock")).expect("cargo makes this folder");
+        lock.lock().expect("nobody else has our process id");
+        let mut supervisor = Command::new(SUPERVISOR.as_path())
+            .args(["serve", "--lifeline", "--dir"])
+            .arg(&dir)
+            .args(flags)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the control plane's supervisor starts");
+        let input = supervisor.stdin.take().expect("its input is a pipe");
+        let output = BufReader::new(supervisor.stdout.take().expect("its output is a pipe"));
+        let cluster = Self { dir, lifeline: Mutex::new((input, output)), _supervisor: supervisor, _lock: lock };
+        cluster.answer();
+        cluster
+    }
+
+    /// A client of the administrator, whom nothing but admission refuses anything.
+    pub(crate) async fn admin(&self) -> Client {
+        client(config(&self.dir.join("kubeconfig")).await)
+    }
+
+    /// A client of any user, by impersonation: for people and for service accounts.
+    pub(crate) async fn user(&self, name: &str, groups: &[&str]) -> Client {
+        let mut config = config(&self.dir.join("kubeconfig")).await;
+        config.auth_info.impersonate = Some(name.to_owned());
+        config.auth_info.impersonate_groups = Some(groups.iter().map(|&group| group.to_owned()).collect());
+        client(config)
+    }
+
+    /// A client with a certificate of its own: for kubelets, whose identity the API server looks at closely.
+    pub(crate) async fn certified(&self, name: &str, groups: &[&str]) -> Client {
+        let mut command = Command::new(SUPERVISOR.as_path());
+        command.args(["credential", "--user", name, "--dir"]).arg(&self.dir);
+        for group in groups {
+            command.args(["--group", group]);
+        }
+        let output = command.output().expect("the supervisor writes credentials");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        client(config(Path::new(String::from_utf8_lossy(&output.stdout).trim())).await)
+    }
+
+    /// The client of the kubelet of `node`.
+    pub(crate) async fn kubelet(&self, node: &str) -> Client {
+        self.certified(&format!("system:node:{node}"), &["system:nodes"]).await
+    }
+
+    /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.
+    pub(crate) fn command(&self, line: &str) {
+        {
+            let mut lifeline = self.lifeline.lock().expect("no other command failed");
+            writeln!(lifeline.0, "{line}").expect("the supervisor listens");
+        }
+        let answer = self.answer();
+        assert_ne!(answer["event"], "failed", "{answer}");
+    }
+
+    /// Lines of the audit log that contain `text`.
+    pub(crate) fn audited(&self, text: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(self.dir.join("audit.log")).expect("the API server writes an audit log");
+        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    fn answer(&self) -> Value {
+        let mut line = String::new();
+        self.lifeline.lock().expect("no other command failed").1.read_line(&mut line).expect("the supervisor speaks");
+        serde_json::from_str(&line).expect("the control plane starts and obeys; its log is above")
+    }
+}
+
+/// The program that runs control planes, built from `tests/cluster`.
+static SUPERVISOR: LazyLock<PathBuf> = LazyLock::new(|| {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
+    let built = Command::new("go")
+        .args(["build", "-C", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster"), "-o"])
+        .arg(&program)
+        .arg(".")
+        .status()
+        .expect("Go is installed: the control plane is built with it");
+    assert!(built.success(), "tests/cluster must compile");
+    program
+});
+
+/// Removes what control planes of earlier runs left. A run that is alive holds the lock beside its folder.
+fn sweep(suite: &str) {
+    for entry in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).expect("cargo makes this folder").flatten() {
+        let name = entry.file_name();
+        let of_suite = name.to_str().and_then(|name| name.strip_prefix(suite)?.strip_prefix('-')?.strip_suffix(".lock"));
+        if of_suite.is_some_and(|pid| pid.parse::<u32>().is_ok()) && File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = std::fs::remove_dir_all(entry.path().with_extension(""));
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+async fn config(kubeconfig: &Path) -> Config {
+    let file = Kubeconfig::read_from(kubeconfig).expect("the supervisor wrote this file");
+    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("the file is a kubeconfig")
+}
+
+fn client(mut config: Config) -> Client {
+    config.read_timeout = Some(PATIENCE);
+    Client::try_from(config).expect("the certificates are well-formed")
+}
+
+/// What the API server said.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The object, or the `Status` that says why not.
+    pub(crate) body: Value,
+    /// Texts of the `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Answer {
+    /// The object, if the request was accepted.
+    pub(crate) fn accepted(self) -> Result<Value, String> {
+        if self.status < 300 { Ok(self.body) } else { Err(self.refusal()) }
+    }
+
+    /// The message of a refusal; empty for an accepted request.
+    pub(crate) fn refusal(&self) -> String {
+        if self.status < 300 { String::new() } else { format!("{}: {}", self.status, self.body["message"].as_str().unwrap_or_default()) }
+    }
+}
+
+/// Sends a request as it is. A PATCH is a merge patch for an object, a JSON patch for a list.
+pub(crate) async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, kube::Error> {
+    let content = match body {
+        Some(Value::Array(_)) => "application/json-patch+json",
+        Some(_) if method == Method::PATCH => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let bytes = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+    let request = Request::builder().method(method).uri(path).header("Content-Type", content).body(Body::from(bytes)).expect("paths in tests are well-formed");
+    let response = client.send(request).await?;
+    let warnings = response.headers().get_all("warning").iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect_bytes().await?;
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)));
+    Ok(Answer { status, body, warnings })
+}
+
+/// Server-side applies objects as the field manager `test`.
+pub(crate) async fn apply(client: &Client, objects: &[Value]) {
+    for object in objects {
+        if let Err(error) = try_apply(client, object).await {
+            panic!("{} {} is not applied: {error}", object["kind"], object["metadata"]["name"]);
+        }
+    }
+}
+
+/// The same for one object that may be refused.
+pub(crate) async fn try_apply(client: &Client, object: &Value) -> Result<DynamicObject, kube::Error> {
+    let api = api_of(client, object);
+    let name = object["metadata"]["name"].as_str().expect("an object that is applied has a name");
+    api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await
+}
+
+/// The API of an object's kind, in its namespace if it has one.
+pub(crate) fn api_of(client: &Client, object: &Value) -> Api<DynamicObject> {
+    let types: TypeMeta = serde_json::from_value(object.clone()).expect("an object has a kind");
+    let kind = GroupVersionKind::try_from(types).expect("apiVersion is group/version");
+    let resource = ApiResource::from_gvk(&kind);
+    match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// Reads the documents of a YAML text.
+pub(crate) fn yaml(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).expect("YAML in tests is well-formed")
+}
+
+/// Waits until `condition` is fulfilled, and says what it still lacked when patience ends.
+pub(crate) async fn wait_until<T, E: Debug>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let begin = Instant::now();
+    loop {
+        match condition().await {
+            Ok(value) => return value,
+            Err(lack) if begin.elapsed() > PATIENCE => panic!("in {PATIENCE:?}, not yet {what}: {lack:?}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The request must have been refused by admission, with a message that contains `text`. That is 403, but 422 from a
+/// policy whose parameter is not there or cannot be read.
+#[track_caller]
+pub(crate) fn expect_refused(answer: &Answer, text: &str) {
+    assert!([403, 422].contains(&answer.status) && answer.refusal().contains(text), "expected a refusal that says {text:?}, got {}", answer.body);
+}
