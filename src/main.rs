@@ -1,5 +1,7 @@
-fn main() {
-    for crd in rempart::api::crds() {
-        println!("---\n{}", serde_saphyr::to_string(&crd).unwrap());
-    }
+//! The `rempart` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rempart::cli::main()
 }

@@ -7,6 +7,7 @@ pub mod conditions;
 mod crds;
 pub mod data_declaration;
 pub mod names;
+pub mod qualification;
 pub mod sensitivity_level;
 pub mod trusted_cloud;
 pub mod values;

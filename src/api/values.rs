@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,21 @@ text!(
     /// Name of a trusted cloud: a DNS label, because it becomes the value of a label.
     CloudName, r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", 63
 );
+
+impl Span {
+    /// The length of time; none where the text does not have the form that the CRD demands.
+    pub fn duration(&self) -> Option<SignedDuration> {
+        let (number, unit) = self.0.split_at_checked(self.0.len().checked_sub(1)?)?;
+        let number: i64 = number.parse().ok()?;
+        let seconds = match unit {
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        number.checked_mul(seconds).map(SignedDuration::from_secs)
+    }
+}
 
 /// Kind of service that is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]

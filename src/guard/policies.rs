@@ -52,6 +52,13 @@ pub struct AdmissionObject {
     pub object: Value,
 }
 
+impl AdmissionObject {
+    /// Kind and name: `ValidatingAdmissionPolicy/rempart-pod`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
 /// The kinds, in the order in which they are to be written: a policy before what binds it, and what adds the selector
 /// before what demands it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +76,26 @@ pub enum Kind {
 impl Kind {
     /// All of them, in the order of writing.
     pub const ALL: [Self; 4] = [Self::ValidatingPolicy, Self::MutatingPolicy, Self::MutatingBinding, Self::ValidatingBinding];
+
+    /// The name of the resource, as in a URL.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::ValidatingPolicy => "validatingadmissionpolicies",
+            Self::MutatingPolicy => "mutatingadmissionpolicies",
+            Self::MutatingBinding => "mutatingadmissionpolicybindings",
+            Self::ValidatingBinding => "validatingadmissionpolicybindings",
+        }
+    }
+
+    /// Whether it is a policy; otherwise it is a binding.
+    pub fn is_policy(self) -> bool {
+        matches!(self, Self::ValidatingPolicy | Self::MutatingPolicy)
+    }
+
+    /// Whether it is of the half that API servers before 1.36 do not serve as v1.
+    pub fn is_mutating(self) -> bool {
+        matches!(self, Self::MutatingPolicy | Self::MutatingBinding)
+    }
 
     /// The `kind` field.
     pub fn as_str(self) -> &'static str {

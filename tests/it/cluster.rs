@@ -23,10 +23,10 @@ use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::Value;
 
 /// How long a condition may take to come true; the rest is for busy machines.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running control plane.
-pub(crate) struct Cluster {
+pub struct Cluster {
     dir: PathBuf,
     lifeline: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _supervisor: Child,
@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts one, with flags of `cluster serve`. The first time on a machine it is built, which takes minutes and shows.
-    pub(crate) fn start(suite: &str, flags: &[&str]) -> Self {
+    pub fn start(suite: &str, flags: &[&str]) -> Self {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{suite}-{}", std::process::id()));
         sweep(suite);
         let lock = File::create(dir.with_extension("lock")).expect("cargo makes this folder");
@@ -57,12 +57,12 @@ impl Cluster {
     }
 
     /// A client of the administrator, whom nothing but admission refuses anything.
-    pub(crate) async fn admin(&self) -> Client {
+    pub async fn admin(&self) -> Client {
         client(config(&self.dir.join("kubeconfig")).await)
     }
 
     /// A client of any user, by impersonation: for people and for service accounts.
-    pub(crate) async fn user(&self, name: &str, groups: &[&str]) -> Client {
+    pub async fn user(&self, name: &str, groups: &[&str]) -> Client {
         let mut config = config(&self.dir.join("kubeconfig")).await;
         config.auth_info.impersonate = Some(name.to_owned());
         config.auth_info.impersonate_groups = Some(groups.iter().map(|&group| group.to_owned()).collect());
@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// A client with a certificate of its own: for kubelets, whose identity the API server looks at closely.
-    pub(crate) async fn certified(&self, name: &str, groups: &[&str]) -> Client {
+    pub async fn certified(&self, name: &str, groups: &[&str]) -> Client {
         let mut command = Command::new(SUPERVISOR.as_path());
         command.args(["credential", "--user", name, "--dir"]).arg(&self.dir);
         for group in groups {
@@ -81,13 +81,27 @@ impl Cluster {
         client(config(Path::new(String::from_utf8_lossy(&output.stdout).trim())).await)
     }
 
+    /// The kubeconfig of a service account, with a token as a pod would have.
+    pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
+        let mut command = Command::new(SUPERVISOR.as_path());
+        command.args(["serviceaccount-kubeconfig", "-n", namespace, "--dir"]).arg(&self.dir).arg(name);
+        let output = command.output().expect("the supervisor writes credentials");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+    }
+
+    /// Where the files of the cluster are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The client of the kubelet of `node`.
-    pub(crate) async fn kubelet(&self, node: &str) -> Client {
+    pub async fn kubelet(&self, node: &str) -> Client {
         self.certified(&format!("system:node:{node}"), &["system:nodes"]).await
     }
 
     /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.
-    pub(crate) fn command(&self, line: &str) {
+    pub fn command(&self, line: &str) {
         {
             let mut lifeline = self.lifeline.lock().expect("no other command failed");
             writeln!(lifeline.0, "{line}").expect("the supervisor listens");
@@ -97,7 +111,7 @@ impl Cluster {
     }
 
     /// Lines of the audit log that contain `text`.
-    pub(crate) fn audited(&self, text: &str) -> Vec<String> {
+    pub fn audited(&self, text: &str) -> Vec<String> {
         let log = std::fs::read_to_string(self.dir.join("audit.log")).expect("the API server writes an audit log");
         log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
     }
@@ -146,37 +160,43 @@ fn client(mut config: Config) -> Client {
 
 /// What the API server said.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
+pub struct Answer {
+    pub status: u16,
     /// The object, or the `Status` that says why not.
-    pub(crate) body: Value,
+    pub body: Value,
     /// Texts of the `Warning` headers.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl Answer {
     /// The object, if the request was accepted.
-    pub(crate) fn accepted(self) -> Result<Value, String> {
+    pub fn accepted(self) -> Result<Value, String> {
         if self.status < 300 { Ok(self.body) } else { Err(self.refusal()) }
     }
 
     /// The message of a refusal; empty for an accepted request.
-    pub(crate) fn refusal(&self) -> String {
+    pub fn refusal(&self) -> String {
         if self.status < 300 { String::new() } else { format!("{}: {}", self.status, self.body["message"].as_str().unwrap_or_default()) }
     }
 }
 
 /// Sends a request as it is. A PATCH is a merge patch for an object, a JSON patch for a list.
-pub(crate) async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, kube::Error> {
+pub async fn send(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, kube::Error> {
     let content = match body {
         Some(Value::Array(_)) => "application/json-patch+json",
         Some(_) if method == Method::PATCH => "application/merge-patch+json",
         _ => "application/json",
     };
     let bytes = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-    let request = Request::builder().method(method).uri(path).header("Content-Type", content).body(Body::from(bytes)).expect("paths in tests are well-formed");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Content-Type", content)
+        .body(Body::from(bytes))
+        .expect("paths in tests are well-formed");
     let response = client.send(request).await?;
-    let warnings = response.headers().get_all("warning").iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+    let warnings =
+        response.headers().get_all("warning").iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
     let status = response.status().as_u16();
     let bytes = response.into_body().collect_bytes().await?;
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)));
@@ -184,7 +204,7 @@ pub(crate) async fn send(client: &Client, method: Method, path: &str, body: Opti
 }
 
 /// Server-side applies objects as the field manager `test`.
-pub(crate) async fn apply(client: &Client, objects: &[Value]) {
+pub async fn apply(client: &Client, objects: &[Value]) {
     for object in objects {
         if let Err(error) = try_apply(client, object).await {
             panic!("{} {} is not applied: {error}", object["kind"], object["metadata"]["name"]);
@@ -193,14 +213,14 @@ pub(crate) async fn apply(client: &Client, objects: &[Value]) {
 }
 
 /// The same for one object that may be refused.
-pub(crate) async fn try_apply(client: &Client, object: &Value) -> Result<DynamicObject, kube::Error> {
+pub async fn try_apply(client: &Client, object: &Value) -> Result<DynamicObject, kube::Error> {
     let api = api_of(client, object);
     let name = object["metadata"]["name"].as_str().expect("an object that is applied has a name");
     api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(object)).await
 }
 
 /// The API of an object's kind, in its namespace if it has one.
-pub(crate) fn api_of(client: &Client, object: &Value) -> Api<DynamicObject> {
+pub fn api_of(client: &Client, object: &Value) -> Api<DynamicObject> {
     let types: TypeMeta = serde_json::from_value(object.clone()).expect("an object has a kind");
     let kind = GroupVersionKind::try_from(types).expect("apiVersion is group/version");
     let resource = ApiResource::from_gvk(&kind);
@@ -211,12 +231,12 @@ pub(crate) fn api_of(client: &Client, object: &Value) -> Api<DynamicObject> {
 }
 
 /// Reads the documents of a YAML text.
-pub(crate) fn yaml(text: &str) -> Vec<Value> {
+pub fn yaml(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).expect("YAML in tests is well-formed")
 }
 
 /// Waits until `condition` is fulfilled, and says what it still lacked when patience ends.
-pub(crate) async fn wait_until<T, E: Debug>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub async fn wait_until<T, E: Debug>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, E>) -> T {
     let begin = Instant::now();
     loop {
         match condition().await {
@@ -230,6 +250,10 @@ pub(crate) async fn wait_until<T, E: Debug>(what: &str, mut condition: impl Asyn
 /// The request must have been refused by admission, with a message that contains `text`. That is 403, but 422 from a
 /// policy whose parameter is not there or cannot be read.
 #[track_caller]
-pub(crate) fn expect_refused(answer: &Answer, text: &str) {
-    assert!([403, 422].contains(&answer.status) && answer.refusal().contains(text), "expected a refusal that says {text:?}, got {}", answer.body);
+pub fn expect_refused(answer: &Answer, text: &str) {
+    assert!(
+        [403, 422].contains(&answer.status) && answer.refusal().contains(text),
+        "expected a refusal that says {text:?}, got {}",
+        answer.body
+    );
 }

@@ -1,5 +1,10 @@
 //! The integration tests, on a real control plane: real etcd, API server, scheduler and controller manager.
 //! One binary, because each would link the whole tree again; a suite is a module, and has a control plane of its own.
 
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "what a test cannot unwrap is its failure")]
+
 mod cluster;
 mod guard;
+mod house;
+mod operator;

@@ -66,7 +66,8 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
     let declaration = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "DataDeclaration", "metadata": {"name": "all", "namespace": "ward"}, "spec": {"level": "restreint"}});
     apply(tenant, &[pod("ward", "evicted"), with_finalizer(pod("ward", "finalized")), pod("ward", "running"), declaration]).await;
     let running = wait_until("a pod runs", async || {
-        let answer = send(tenant, Method::GET, "/api/v1/namespaces/ward/pods/running", None).await.map_err(|error| error.to_string())?.accepted()?;
+        let answer =
+            send(tenant, Method::GET, "/api/v1/namespaces/ward/pods/running", None).await.map_err(|error| error.to_string())?.accepted()?;
         if answer["status"]["phase"] == "Running" { Ok(answer) } else { Err(answer["status"].to_string()) }
     })
     .await;
@@ -90,9 +91,14 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
 
     expect_refused(&create("ward").await.expect("the API server answers"), "no params found");
     let raised = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new", "labels": {"rempart.dev/sensitivity": "restreint"}}, "spec": {"containers": [{"name": "main", "image": "example.com/main"}]}});
-    expect_refused(&send(tenant, Method::POST, "/api/v1/namespaces/plain/pods?dryRun=All", Some(&raised)).await.expect("the API server answers"), "no params found");
-    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "ghost"}, "target": {"kind": "Node", "name": "node-0"}});
-    let bound = send(clients.client(Who::Scheduler), Method::POST, "/api/v1/namespaces/ward/pods/ghost/binding?dryRun=All", Some(&binding)).await;
+    expect_refused(
+        &send(tenant, Method::POST, "/api/v1/namespaces/plain/pods?dryRun=All", Some(&raised)).await.expect("the API server answers"),
+        "no params found",
+    );
+    let binding =
+        json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "ghost"}, "target": {"kind": "Node", "name": "node-0"}});
+    let bound =
+        send(clients.client(Who::Scheduler), Method::POST, "/api/v1/namespaces/ward/pods/ghost/binding?dryRun=All", Some(&binding)).await;
     expect_refused(&bound.expect("the API server answers"), "no params found");
 
     for namespace in ["plain", "watched", "observed", "fresh"] {
@@ -105,7 +111,13 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
     request(tenant, Method::POST, "/api/v1/namespaces/ward/pods/evicted/eviction", eviction).await;
     request(tenant, Method::DELETE, "/api/v1/namespaces/ward/pods/finalized", none.clone()).await;
     request(tenant, Method::PATCH, "/api/v1/namespaces/ward/pods/finalized", json!({"metadata": {"finalizers": null}})).await;
-    request(tenant, Method::POST, "/api/v1/namespaces?dryRun=All", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}})).await;
+    request(
+        tenant,
+        Method::POST,
+        "/api/v1/namespaces?dryRun=All",
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}}),
+    )
+    .await;
     request(tenant, Method::DELETE, "/api/v1/namespaces/ward", none).await;
     wait_until("a sensitive namespace with pods and a declaration is gone", async || {
         let answer = send(tenant, Method::GET, "/api/v1/namespaces/ward", None).await.map_err(|error| error.to_string())?;
@@ -151,10 +163,13 @@ async fn restart_under_fire(cluster: &Cluster, operator: &Client, tenant: &Clien
             assert_eq!(answer.status, 201, "{namespace}: {}", answer.refusal());
         }
         for pod in ["emr/pods/kept", "emr/pods/kept/status", "marked/pods/bystander", "marked/pods/bystander/status"] {
-            let answer = send(tenant, Method::PATCH, &format!("/api/v1/namespaces/{pod}?dryRun=All"), Some(&note)).await.expect("the API server answers");
+            let answer = send(tenant, Method::PATCH, &format!("/api/v1/namespaces/{pod}?dryRun=All"), Some(&note))
+                .await
+                .expect("the API server answers");
             assert_eq!(answer.status, 200, "{pod}: {}", answer.refusal());
         }
-        let answer = send(tenant, Method::POST, "/api/v1/namespaces/emr/pods?dryRun=All", Some(&hostile)).await.expect("the API server answers");
+        let answer =
+            send(tenant, Method::POST, "/api/v1/namespaces/emr/pods?dryRun=All", Some(&hostile)).await.expect("the API server answers");
         expect_refused(&answer, "");
         let answer = send(operator, Method::POST, canary, Some(&bind("epoch-6"))).await.expect("the API server answers");
         expect_refused(&answer, "");

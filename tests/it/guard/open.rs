@@ -26,14 +26,18 @@ async fn workloads_of_every_kind_run_on_cleared_nodes_only() {
     let wanted = BTreeMap::from([("web", 10), ("store", 3), ("agent", CLEARED.len()), ("import", 3), ("choosy", 4)]);
     let pods = wait_until("every pod runs that may", async || {
         let pods = pods(tenant, "hospital").await?;
-        let running = |app: &str| pods.iter().filter(|pod| pod.app == app && ["Running", "Succeeded"].contains(&pod.phase.as_str())).count();
+        let running =
+            |app: &str| pods.iter().filter(|pod| pod.app == app && ["Running", "Succeeded"].contains(&pod.phase.as_str())).count();
         let lacks: Vec<_> = wanted.iter().filter(|(app, count)| running(app) != **count).collect();
         if lacks.is_empty() && running("nightly") > 0 { Ok(pods) } else { Err(format!("{lacks:?} of {pods:?}")) }
     })
     .await;
     for pod in &pods {
         assert!(pod.node.is_empty() || CLEARED.contains(&pod.node.as_str()), "{pod:?}");
-        assert!(!["own-selector", "node-name", "wildcard", "stripped", "other-scheduler"].contains(&pod.app.as_str()) || pod.node.is_empty(), "{pod:?}");
+        assert!(
+            !["own-selector", "node-name", "wildcard", "stripped", "other-scheduler"].contains(&pod.app.as_str()) || pod.node.is_empty(),
+            "{pod:?}"
+        );
     }
     // One on each cleared node, and none that waits.
     let agents: Vec<_> = pods.iter().filter(|pod| pod.app == "agent").collect();
@@ -46,7 +50,8 @@ async fn workloads_of_every_kind_run_on_cleared_nodes_only() {
         pods.into_iter().find(|pod| pod.app == "other-scheduler").ok_or_else(|| "none yet".to_owned())
     })
     .await;
-    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": waiting.name}, "target": {"kind": "Node", "name": "node-0"}});
+    let binding =
+        json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": waiting.name}, "target": {"kind": "Node", "name": "node-0"}});
     let path = format!("/api/v1/namespaces/hospital/pods/{}/binding", waiting.name);
     let answer = send(clients.client(Who::OtherScheduler), Method::POST, &path, Some(&binding)).await.expect("the API server answers");
     expect_refused(&answer, "other-scheduler is not a scheduler of this level");
@@ -55,17 +60,28 @@ async fn workloads_of_every_kind_run_on_cleared_nodes_only() {
     let web = pods.iter().find(|pod| pod.app == "web").expect("it runs");
     let kubelet = cluster.kubelet(&web.node).await;
     let path = format!("/api/v1/namespaces/hospital/pods/{}/status", web.name);
-    let answer = send(&kubelet, Method::PATCH, &path, Some(&json!({"status": {"message": "seen by its kubelet"}}))).await.expect("the API server answers");
+    let answer = send(&kubelet, Method::PATCH, &path, Some(&json!({"status": {"message": "seen by its kubelet"}})))
+        .await
+        .expect("the API server answers");
     assert_eq!(answer.status, 200, "{}", answer.body);
 
     // The refusal is told where people look: in an event of the ReplicaSet.
     wait_until("an event says why", async || {
-        let events = send(tenant, Method::GET, "/api/v1/namespaces/hospital/events", None).await.map_err(|error| error.to_string())?.accepted()?;
-        if events.to_string().contains("spec.nodeName node-5 bypasses the scheduler: remove it") { Ok(()) } else { Err("no such event".to_owned()) }
+        let events =
+            send(tenant, Method::GET, "/api/v1/namespaces/hospital/events", None).await.map_err(|error| error.to_string())?.accepted()?;
+        if events.to_string().contains("spec.nodeName node-5 bypasses the scheduler: remove it") {
+            Ok(())
+        } else {
+            Err("no such event".to_owned())
+        }
     })
     .await;
 
-    send(tenant, Method::DELETE, "/api/v1/namespaces/hospital", None).await.expect("the API server answers").accepted().expect("it may be deleted");
+    send(tenant, Method::DELETE, "/api/v1/namespaces/hospital", None)
+        .await
+        .expect("the API server answers")
+        .accepted()
+        .expect("it may be deleted");
     wait_until("the namespace is gone", async || {
         let answer = send(tenant, Method::GET, "/api/v1/namespaces/hospital", None).await.map_err(|error| error.to_string())?;
         if answer.status == 404 { Ok(()) } else { Err(answer.body["status"].to_string()) }
@@ -121,7 +137,13 @@ async fn a_node_that_is_registered_again_under_its_name_is_not_cleared() {
     let register = async |node: &Value| send(&kubelet, Method::POST, "/api/v1/nodes", Some(node)).await.expect("the API server answers");
 
     register(&node).await.accepted().expect("a kubelet registers its node");
-    let answer = send(clients.client(Who::Operator), Method::PATCH, "/api/v1/nodes/node-20", Some(&json!({"metadata": {"labels": {label: "cleared"}}}))).await;
+    let answer = send(
+        clients.client(Who::Operator),
+        Method::PATCH,
+        "/api/v1/nodes/node-20",
+        Some(&json!({"metadata": {"labels": {label: "cleared"}}})),
+    )
+    .await;
     answer.expect("the API server answers").accepted().expect("the operator clears it");
     let answer = send(clients.client(Who::Tenant), Method::DELETE, "/api/v1/nodes/node-20", None).await;
     answer.expect("the API server answers").accepted().expect("a node may be deleted");

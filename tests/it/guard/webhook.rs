@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::serve::Listener;
 use axum::{Router, routing};
-use http::header::CONTENT_TYPE;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -21,7 +21,8 @@ use tokio_rustls::server::TlsStream;
 /// label `strip`, whose value says whether only the selector goes (`selector`) or the labels as well (`all`).
 pub(super) async fn configuration() -> Value {
     let (ready, address) = tokio::sync::oneshot::channel();
-    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a name is all it needs");
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a name is all it needs");
     let certificate = BASE64_STANDARD.encode(cert.pem());
     // Not on the runtime of the test that happens to come first: it ends with that test.
     std::thread::spawn(move || {

@@ -116,7 +116,8 @@ async fn build(cluster: &Cluster) {
     }
     let taints = json!([{"key": "rempart.dev/hold", "effect": "NoSchedule"}]);
     apply(operator, &[json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-7"}, "spec": {"taints": taints}})]).await;
-    apply(operator, &[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "marked", "labels": {DECLARED: "true"}}})]).await;
+    apply(operator, &[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "marked", "labels": {DECLARED: "true"}}})])
+        .await;
 
     let all = cases();
     let bindings = guard.iter().filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("Binding")));

@@ -1,0 +1,54 @@
+# Everything runs on a machine that has Rust, Go, make and git. `make help` lists the targets.
+SHELL := /bin/sh
+CLUSTER := .local/bin/cluster
+DIR ?= .local/cluster
+NODES ?= 0
+RELEASE := target/release/rempart
+
+.PHONY: help build test fmt lint unit integration crds demo cluster-up cluster-down operator-up operator-down
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## target/release/rempart
+	cargo build --release --locked
+
+demo: build $(CLUSTER) ## from nothing to refusals on one screen, in a cluster of its own; KEEP=1 leaves it running
+	@scripts/demo
+
+test: fmt lint integration ## everything CI runs
+
+fmt:
+	cargo fmt --check
+	@test -z "$$(gofmt -l tests/cluster)" || { gofmt -l tests/cluster; echo 'run gofmt -w on these' >&2; exit 1; }
+
+lint:
+	cargo clippy --locked --all-targets -- -D warnings
+	go vet -C tests/cluster .
+
+unit: ## what needs no cluster
+	cargo test --locked --lib
+
+# One run of the test runner, so that its summary comes last and counts everything.
+integration: $(CLUSTER)
+	@$(CLUSTER) build
+	cargo test --locked
+
+crds: ## write crds/ from the types
+	REMPART_WRITE_CRDS=1 cargo test --locked --lib crds_are_up_to_date
+
+$(CLUSTER): $(wildcard tests/cluster/*.go tests/cluster/manifests/*.yaml) tests/cluster/go.mod
+	@mkdir -p $(@D)
+	go build -C tests/cluster -o $(abspath $@) .
+
+cluster-up: $(CLUSTER) ## an empty control plane, DIR/kubeconfig for an administrator; NODES=n adds n nodes
+	@$(CLUSTER) up --dir $(DIR) --nodes $(NODES)
+
+cluster-down: $(CLUSTER) ## end it
+	@$(CLUSTER) down --dir $(DIR)
+
+operator-up: build $(CLUSTER) ## the operator against that control plane, as its ServiceAccount; log in DIR/operator.log
+	@scripts/operator-up $(DIR)
+
+operator-down: ## end it
+	@scripts/operator-down $(DIR)

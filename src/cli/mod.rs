@@ -1,0 +1,70 @@
+//! The command line: one small file per command.
+
+mod crds;
+mod policies;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code for wrong usage or configuration.
+const USAGE: u8 = 2;
+/// Exit code for a cluster or input that cannot be read.
+const UNREADABLE: u8 = 3;
+
+/// Sensitive data only on clouds that are trusted for it.
+#[derive(Debug, Parser)]
+#[command(name = "rempart", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator
+    Run(run::Arguments),
+    /// Print the custom resource definitions
+    Crds,
+    /// Print every admission policy and binding that the operator writes, for review or for Git
+    Policies(policies::Arguments),
+}
+
+/// Why a command ended without success: a sentence for people, and the exit code.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+/// Parses the arguments, runs the command and gives its exit code: 0 fine, 2 wrong usage, 3 cluster or input cannot be read.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Crds => crds::run(),
+        Command::Policies(arguments) => policies::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("rempart: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Writes YAML documents to standard output. A reader that stops reading, such as `head`, is no failure.
+fn print_yaml<T: serde::Serialize>(documents: &[T]) -> Result<(), Failure> {
+    use std::io::Write;
+
+    let mut text = String::new();
+    for document in documents {
+        let yaml = serde_saphyr::to_string(document).map_err(|error| Failure { code: UNREADABLE, message: error.to_string() })?;
+        text.push_str("---\n");
+        text.push_str(&yaml);
+    }
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure { code: UNREADABLE, message: error.to_string() }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,93 @@
+//! `rempart run`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{Failure, UNREADABLE, USAGE};
+use crate::operator::{self, RunError, Settings};
+use crate::telemetry::{self, LogFormat};
+use crate::{api, cluster};
+
+/// How the operator runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Kubeconfig file; otherwise KUBECONFIG, ~/.kube/config or the pod's service account
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long)]
+    context: Option<String>,
+    /// Namespace that the operator runs in
+    #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system")]
+    namespace: String,
+    /// Name under which it reports events
+    #[arg(long, env = "POD_NAME", default_value = "rempart")]
+    instance: String,
+    /// Address of /healthz, /readyz and /metrics; "none" to serve none
+    #[arg(long, env = "REMPART_LISTEN", default_value = "[::]:8080", value_parser = listen)]
+    listen: Listen,
+    /// Other users that may label nodes with clearances, such as a cluster autoscaler
+    #[arg(long = "node-labeler", env = "REMPART_NODE_LABELERS", value_name = "USER", value_delimiter = ',')]
+    node_labelers: Vec<String>,
+    /// How often to see whether the API server refuses a violation
+    #[arg(long, env = "REMPART_PROBE_EVERY", default_value = "30s", value_parser = duration)]
+    probe_every: Duration,
+    /// What to log: a level, or a list such as info,rempart::cluster=debug
+    #[arg(long, env = "REMPART_LOG", default_value = "info")]
+    log: String,
+    /// Form of a log line
+    #[arg(long, env = "REMPART_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listen(Option<SocketAddr>);
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen(None));
+    }
+    text.parse().map(|address| Listen(Some(address))).map_err(|_| "write an address and a port such as 127.0.0.1:8080, or none".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write a length of time such as 30s or 5m".to_owned())?;
+    Duration::try_from(span).ok().filter(|duration| *duration >= Duration::from_secs(1)).ok_or_else(|| "at least 1s".to_owned())
+}
+
+#[tokio::main]
+pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    telemetry::init(arguments.log_format, &arguments.log).map_err(|message| Failure { code: USAGE, message })?;
+    let unreadable = |error: &dyn std::error::Error| Failure { code: UNREADABLE, message: error.to_string() };
+
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone()).map_err(|error| unreadable(&error))?;
+    let client = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone()).await.map_err(|error| unreadable(&error))?;
+    let host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone()).await.map_err(|error| unreadable(&error))?;
+    info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
+
+    let settings = Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance: arguments.instance.clone() };
+    let outcome = operator::run(client, host, settings, stop).await;
+    outcome.map_err(|error| Failure {
+        code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },
+        message: error.to_string(),
+    })
+}
+
+/// SIGTERM and SIGINT end the operator once what is being written is written.
+fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The only writer. Every write stands alone: it has a time-out, and nothing waits behind one that fails.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, STATUS_MANAGER, TOUCHED, VERSION};
+use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
+use crate::guard::{AdmissionObject, Kind};
+use crate::plan::{Notice, Phase, Relabel, Step};
+use crate::telemetry::Metrics;
+
+/// How long one write may take.
+const TIME_OUT: Duration = Duration::from_secs(10);
+/// Writes under way at once: enough to label 2,000 nodes in seconds, few enough to leave the API server to others.
+const AT_ONCE: usize = 16;
+/// Longest note of an Event that the API server takes.
+const LONGEST_NOTE: usize = 1_000;
+
+/// Carries out steps.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    events: Recorder,
+    metrics: Metrics,
+}
+
+/// What came of the steps of a plan.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Writes that failed, by key, and what the API server said.
+    pub failures: BTreeMap<String, String>,
+    /// Keys of the writes that were made.
+    pub written: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("no answer within {} s", TIME_OUT.as_secs())]
+    TimeOut,
+    #[error("{}", said(.0))]
+    Refused(#[from] kube::Error),
+}
+
+impl Writer {
+    /// A writer that speaks for the operator called `instance`.
+    pub fn new(client: Client, instance: String, metrics: Metrics) -> Self {
+        let events = Recorder::new(client.clone(), Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) });
+        Self { client, events, metrics }
+    }
+
+    /// Makes the writes, phase by phase. What permits is left out when the Clearance could not be written: labels without
+    /// it would lead pods to nodes that the API server refuses.
+    pub async fn apply(&self, steps: Vec<Step>) -> Applied {
+        let mut applied = Applied::default();
+        let mut rest = steps.into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let phase = first.phase();
+            let mut same = vec![first];
+            while let Some(next) = rest.next_if(|next| next.phase() == phase) {
+                same.push(next);
+            }
+            if phase == Phase::Permit && applied.failures.keys().any(|key| key.starts_with("Clearance/")) {
+                continue;
+            }
+            let outcomes: Vec<_> = futures::stream::iter(same).map(|step| self.make(step)).buffer_unordered(AT_ONCE).collect().await;
+            for (key, outcome) in outcomes {
+                match outcome {
+                    Ok(()) => applied.written.push(key),
+                    Err(error) => drop(applied.failures.insert(key, error)),
+                }
+            }
+        }
+        applied
+    }
+
+    async fn make(&self, step: Step) -> (String, Result<(), String>) {
+        let key = step.key();
+        let kind = key.split('/').next().unwrap_or_default().to_owned();
+        let outcome = match tokio::time::timeout(TIME_OUT, self.write(step)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(WriteError::TimeOut),
+        };
+        self.metrics.written(&kind, outcome.is_ok());
+        match &outcome {
+            Ok(()) => info!(what = key, "written"),
+            Err(error) => warn!(what = key, %error, "not written"),
+        }
+        (key, outcome.map_err(|error| error.to_string()))
+    }
+
+    async fn write(&self, step: Step) -> Result<(), WriteError> {
+        match step {
+            Step::WriteClearance(spec) => self.write_clearance(*spec).await,
+            Step::WriteAdmission(object) => self.write_admission(object).await,
+            Step::LabelNode(relabel) => gone_is_fine(self.label(&Api::<Node>::all(self.client.clone()), &relabel).await),
+            Step::LabelNamespace(relabel) => gone_is_fine(self.label(&Api::<Namespace>::all(self.client.clone()), &relabel).await),
+            Step::HoldLevel { name, resource_version, finalizers } => {
+                let patch = json!({"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}});
+                let levels: Api<SensitivityLevel> = Api::all(self.client.clone());
+                gone_is_fine(levels.patch_metadata(&name, &manager(), &Patch::Merge(patch)).await)
+            }
+            Step::TouchDaemonSet { namespace, name, uid, levels } => {
+                let sets: Api<DaemonSet> = Api::namespaced(self.client.clone(), &namespace);
+                let patch = json!({"metadata": {"uid": uid, "annotations": {TOUCHED: levels}}});
+                gone_is_fine(sets.patch_metadata(&name, &manager(), &Patch::Merge(patch)).await)?;
+                let note = format!("touched so that its pods are made for cleared nodes only: its namespace is of level {levels}");
+                self.tell(
+                    &reference::<DaemonSet>(Some(namespace), &name, &uid),
+                    &[Notice { warning: false, reason: "SelectorAdded".into(), note }],
+                )
+                .await;
+                Ok(())
+            }
+            Step::ReplacePod { namespace, name, uid } => self.replace_pod(namespace, name, uid).await,
+            Step::WriteStatus { kind, namespace, name, status, notices } => {
+                self.write_status(kind, namespace, &name, status, &notices).await
+            }
+        }
+    }
+
+    async fn write_clearance(&self, spec: ClearanceSpec) -> Result<(), WriteError> {
+        let object = Clearance::new(CLEARANCE, spec);
+        let clearances: Api<Clearance> = Api::all(self.client.clone());
+        clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
+    /// Writes a policy or binding in place, never by deleting it first. It is replaced whole, because server-side apply
+    /// would leave a condition standing that somebody added to weaken it; labels and annotations of others stay.
+    async fn write_admission(&self, wanted: AdmissionObject) -> Result<(), WriteError> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource_of(wanted.kind));
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let mut object: DynamicObject =
+            serde_json::from_value(wanted.object).map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
+        let Some(found) = api.get_opt(&wanted.name).await? else {
+            api.create(&params, &object).await?;
+            return Ok(());
+        };
+        let ours = std::mem::replace(&mut object.metadata, found.metadata);
+        object.metadata.managed_fields = None;
+        object.labels_mut().extend(ours.labels.unwrap_or_default());
+        object.annotations_mut().extend(ours.annotations.unwrap_or_default());
+        api.replace(&wanted.name, &params, &object).await?;
+        Ok(())
+    }
+
+    async fn label<K>(&self, api: &Api<K>, relabel: &Relabel) -> Result<impl Sized, kube::Error>
+    where
+        K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    {
+        // The uid makes the API server refuse (409) when the object is another one by now.
+        let patch = json!({"metadata": {"uid": relabel.uid, "labels": relabel.labels}});
+        api.patch_metadata(&relabel.name, &manager(), &Patch::Merge(patch)).await
+    }
+
+    async fn replace_pod(&self, namespace: String, name: String, uid: String) -> Result<(), WriteError> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+        let same = Preconditions { uid: Some(uid.clone()), resource_version: None };
+        gone_is_fine(pods.delete(&name, &DeleteParams { preconditions: Some(same), ..DeleteParams::default() }).await)?;
+        let note = "waited without the selector of its sensitivity level; deleted so that its controller makes it again with it".to_owned();
+        self.tell(&reference::<Pod>(Some(namespace), &name, &uid), &[Notice { warning: false, reason: "SelectorMissing".into(), note }])
+            .await;
+        Ok(())
+    }
+
+    async fn write_status(
+        &self,
+        kind: &str,
+        namespace: Option<String>,
+        name: &str,
+        status: Value,
+        notices: &[Notice],
+    ) -> Result<(), WriteError> {
+        let resource = ApiResource {
+            group: GROUP.into(),
+            version: VERSION.into(),
+            api_version: format!("{GROUP}/{VERSION}"),
+            kind: kind.into(),
+            plural: format!("{}s", kind.to_lowercase()),
+        };
+        let api: Api<DynamicObject> = match &namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let patch = json!({"apiVersion": resource.api_version, "kind": kind, "metadata": {"name": name}, "status": status});
+        match api.patch_status(name, &PatchParams::apply(STATUS_MANAGER).force(), &Patch::Apply(patch)).await {
+            Ok(object) => {
+                let uid = object.uid();
+                let regarding = ObjectReference {
+                    api_version: Some(resource.api_version.clone()),
+                    kind: Some(kind.to_owned()),
+                    name: Some(name.to_owned()),
+                    namespace,
+                    uid,
+                    ..ObjectReference::default()
+                };
+                self.tell(&regarding, notices).await;
+                Ok(())
+            }
+            other => gone_is_fine(other),
+        }
+    }
+
+    /// Events are for people: one that cannot be written is no failure.
+    async fn tell(&self, regarding: &ObjectReference, notices: &[Notice]) {
+        for notice in notices {
+            let mut note = notice.note.clone();
+            if note.len() > LONGEST_NOTE {
+                let end = (0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
+                note.truncate(end);
+            }
+            let event = Event {
+                type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+                reason: notice.reason.clone(),
+                note: Some(note),
+                action: "Assess".to_owned(),
+                secondary: None,
+            };
+            if let Err(error) = self.events.publish(&event, regarding).await {
+                warn!(name = regarding.name, reason = notice.reason, error = said(&error), "event not written");
+            }
+        }
+    }
+}
+
+/// Where the API server keeps policies and bindings.
+pub(super) fn resource_of(kind: Kind) -> ApiResource {
+    ApiResource {
+        group: "admissionregistration.k8s.io".into(),
+        version: "v1".into(),
+        api_version: "admissionregistration.k8s.io/v1".into(),
+        kind: kind.as_str().into(),
+        plural: kind.plural().into(),
+    }
+}
+
+fn manager() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// An object that is gone, or that is another one by now, needs nothing any more: the watch brings what is there instead.
+fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), WriteError> {
+    match result {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(namespace: Option<String>, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        name: Some(name.to_owned()),
+        namespace,
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// What the API server said, without the debug form of the whole status.
+pub(super) fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => {
+            let Status { code, message, .. } = status.as_ref();
+            format!("{message} ({code})")
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,49 @@
+//! Finding the API server, and finding out who we are to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::PostParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+use crate::plan::Host;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No configuration was found, or it cannot be used.
+    #[error("no usable cluster configuration: {0}; set --kubeconfig or KUBECONFIG, or run in a pod with a service account")]
+    Configuration(String),
+    /// The API server does not answer.
+    #[error("the API server does not answer: {0}")]
+    Unreachable(#[source] Box<kube::Error>),
+}
+
+/// A client for the cluster that `kubeconfig` names, or that the environment or the pod's service account does.
+pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>) -> Result<Client, ConnectError> {
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let unusable = |error: &dyn std::fmt::Display| ConnectError::Configuration(error.to_string());
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+            Config::from_custom_kubeconfig(file, &options).await.map_err(|error| unusable(&error))?
+        }
+        None if options.context.is_some() => Config::from_kubeconfig(&options).await.map_err(|error| unusable(&error))?,
+        None => Config::infer().await.map_err(|error| unusable(&error))?,
+    };
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Client::try_from(config).map_err(|error| unusable(&error))
+}
+
+/// Who the operator is, and what the API server serves.
+pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>) -> Result<Host, ConnectError> {
+    let unreachable = |error: kube::Error| ConnectError::Unreachable(Box::new(error));
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(unreachable)?;
+    let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
+    let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await.map_err(unreachable)?;
+    let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
+    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers })
+}

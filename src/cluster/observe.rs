@@ -1,0 +1,320 @@
+//! Watches that keep a snapshot: one small task per kind, each of which outlives every fault of the API server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use super::apply::resource_of;
+use super::watched::{WatchedDaemonSet, WatchedNamespace, WatchedNode, WatchedPod};
+use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
+use crate::guard::Kind;
+use crate::plan::{Host, Malformed, Probe, Read, Snapshot, Table};
+use crate::telemetry::Metrics;
+
+/// So many failures in a row, none longer ago than [`RECENT`], make a watch broken. A restart of the API server takes fewer.
+const BROKEN_AFTER: u32 = 6;
+const RECENT: Duration = Duration::from_secs(90);
+
+/// The cluster as it was last seen, kept up to date by watches, and a bell that rings when something in it has changed.
+#[derive(Clone)]
+pub struct World {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct State {
+    snapshot: Snapshot,
+    watches: BTreeMap<&'static str, Watch>,
+}
+
+#[derive(Default)]
+struct Watch {
+    synced: bool,
+    failures: u32,
+    last_failure: Option<(Instant, String)>,
+}
+
+impl World {
+    /// Starts to watch. The tasks end with `tasks`.
+    pub fn observe(client: &Client, host: Host, metrics: Metrics, tasks: &mut JoinSet<()>) -> Self {
+        let mutates = host.mutates;
+        let state = State { snapshot: Snapshot { host, ..Snapshot::default() }, ..State::default() };
+        let world = Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()), metrics };
+
+        world.custom::<TrustedCloud>(client, tasks, |snapshot| &mut snapshot.clouds);
+        world.custom::<SensitivityLevel>(client, tasks, |snapshot| &mut snapshot.levels);
+        world.custom::<DataDeclaration>(client, tasks, |snapshot| &mut snapshot.declarations);
+        world.custom::<Clearance>(client, tasks, |snapshot| &mut snapshot.clearances);
+
+        let all = watcher::Config::default;
+        // A finished pod holds no node any more.
+        let pods = all().fields("status.phase!=Succeeded,status.phase!=Failed");
+        world.follow(Api::<WatchedNode>::all(client.clone()), all(), "nodes", tasks, |s| &mut s.nodes, Into::into);
+        world.follow(Api::<WatchedNamespace>::all(client.clone()), all(), "namespaces", tasks, |s| &mut s.namespaces, Into::into);
+        world.follow(Api::<WatchedPod>::all(client.clone()), pods, "pods", tasks, |s| &mut s.pods, Into::into);
+        world.follow(Api::<WatchedDaemonSet>::all(client.clone()), all(), "daemonsets", tasks, |s| &mut s.daemon_sets, Into::into);
+        world.admission(client, mutates, tasks);
+        world
+    }
+
+    /// Waits until something has changed since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The cluster as it was last seen; none until every watch has seen everything once.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let state = self.state();
+        if state.watches.values().any(|watch| !watch.synced) {
+            return None;
+        }
+        let mut snapshot = state.snapshot.clone();
+        snapshot.stale = state.watches.iter().filter(|(_, watch)| watch.is_broken()).map(|(kind, _)| *kind).collect();
+        Some(snapshot)
+    }
+
+    /// What keeps the first snapshot from being complete, for people.
+    pub fn missing(&self) -> Vec<String> {
+        let state = self.state();
+        let missing = state.watches.iter().filter(|(_, watch)| !watch.synced);
+        missing
+            .map(|(kind, watch)| match &watch.last_failure {
+                Some((_, error)) => format!("{kind}: {error}"),
+                None => format!("{kind}: not listed yet"),
+            })
+            .collect()
+    }
+
+    /// Keeps what a probe found; says whether that is something else than last time.
+    pub fn record_probe(&self, probe: Probe) -> bool {
+        let mut turned = false;
+        self.update(|snapshot| {
+            turned = snapshot.probe.as_ref() != Some(&probe);
+            snapshot.probe = Some(probe);
+            turned
+        });
+        turned
+    }
+
+    /// Keeps which writes failed.
+    pub fn record_failures(&self, failures: BTreeMap<String, String>) {
+        // No bell: whoever records them knows when to try again.
+        self.state().snapshot.failures = failures;
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
+        let rang = change(&mut self.state().snapshot);
+        if rang {
+            self.changed.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is complete when the lock is given back, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches one of our kinds. What does not have the form of its kind is kept as [`Malformed`].
+    fn custom<K>(&self, client: &Client, tasks: &mut JoinSet<()>, table: fn(&mut Snapshot) -> &mut Table<Read<K>>)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + PartialEq + Send + Sync + 'static,
+    {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
+        let kind: &'static str = Box::leak(K::plural(&()).into_owned().into_boxed_str());
+        self.follow(api, watcher::Config::default(), kind, tasks, table, read);
+    }
+
+    fn admission(&self, client: &Client, mutates: bool, tasks: &mut JoinSet<()>) {
+        for kind in Kind::ALL.into_iter().filter(|kind| mutates || !kind.is_mutating()) {
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
+            let ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=rempart");
+            let part = Part { prefix: Some(format!("{}/", kind.as_str())) };
+            self.follow_part(
+                api,
+                ours,
+                kind.plural(),
+                tasks,
+                part,
+                |snapshot| &mut snapshot.admission,
+                |object| serde_json::json!({"spec": object.data.get("spec")}),
+            );
+        }
+    }
+
+    fn follow<K, T>(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+        kind: &'static str,
+        tasks: &mut JoinSet<()>,
+        table: fn(&mut Snapshot) -> &mut Table<T>,
+        facts: fn(K) -> T,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        T: PartialEq + Send + Sync + 'static,
+    {
+        self.follow_part(api, config, kind, tasks, Part { prefix: None }, table, facts);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "private, and every argument is a different thing")]
+    fn follow_part<K, T>(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+        kind: &'static str,
+        tasks: &mut JoinSet<()>,
+        part: Part,
+        table: fn(&mut Snapshot) -> &mut Table<T>,
+        facts: fn(K) -> T,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+        T: PartialEq + Send + Sync + 'static,
+    {
+        self.state().watches.insert(kind, Watch::default());
+        let world = self.clone();
+        tasks.spawn(async move {
+            let mut events = watcher(api, config).default_backoff().into_stream().boxed();
+            let mut listed: BTreeMap<String, Arc<T>> = BTreeMap::new();
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        world.succeeded(kind);
+                        match event {
+                            watcher::Event::Init => listed.clear(),
+                            watcher::Event::InitApply(object) => drop(listed.insert(part.key(&object), Arc::new(facts(object)))),
+                            watcher::Event::InitDone => {
+                                world.relist(kind, &part, table, std::mem::take(&mut listed));
+                            }
+                            watcher::Event::Apply(object) => {
+                                let key = part.key(&object);
+                                let facts = facts(object);
+                                world.update(|snapshot| put(table(snapshot), key, facts));
+                            }
+                            watcher::Event::Delete(object) => {
+                                let key = part.key(&object);
+                                world.update(|snapshot| Arc::make_mut(table(snapshot)).remove(&key).is_some());
+                            }
+                        }
+                    }
+                    Err(error) => world.failed(kind, &error),
+                }
+            }
+        });
+    }
+
+    fn relist<T: PartialEq>(
+        &self,
+        kind: &'static str,
+        part: &Part,
+        table: fn(&mut Snapshot) -> &mut Table<T>,
+        listed: BTreeMap<String, Arc<T>>,
+    ) {
+        debug!(kind, objects = listed.len(), "listed");
+        let first = {
+            let mut state = self.state();
+            let watch = state.watches.entry(kind).or_default();
+            !std::mem::replace(&mut watch.synced, true)
+        };
+        self.update(|snapshot| {
+            let table = table(snapshot);
+            let mine: BTreeSet<&String> = table.keys().filter(|key| part.contains(key)).collect();
+            let same =
+                mine.len() == listed.len() && listed.iter().all(|(key, facts)| table.get(key).is_some_and(|found| **found == **facts));
+            if !same {
+                let table = Arc::make_mut(table);
+                table.retain(|key, _| !part.contains(key));
+                table.extend(listed);
+            }
+            first || !same
+        });
+    }
+
+    fn succeeded(&self, kind: &'static str) {
+        let mut state = self.state();
+        let watch = state.watches.entry(kind).or_default();
+        if watch.is_broken() {
+            info!(kind, "can be read again");
+            self.changed.notify_one();
+        }
+        watch.failures = 0;
+        watch.last_failure = None;
+    }
+
+    fn failed(&self, kind: &'static str, error: &watcher::Error) {
+        self.metrics.watch_failed(kind);
+        let mut state = self.state();
+        let watch = state.watches.entry(kind).or_default();
+        let was_broken = watch.is_broken();
+        watch.failures =
+            watch.last_failure.as_ref().filter(|(at, _)| at.elapsed() < RECENT).map_or(1, |_| watch.failures.saturating_add(1));
+        watch.last_failure = Some((Instant::now(), error.to_string()));
+        if watch.is_broken() && !was_broken {
+            warn!(kind, %error, "cannot be read; no clearance is renewed until it can");
+            self.changed.notify_one();
+        } else {
+            debug!(kind, %error, "watch failed and is started again");
+        }
+    }
+}
+
+impl Watch {
+    fn is_broken(&self) -> bool {
+        self.failures >= BROKEN_AFTER && self.last_failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RECENT)
+    }
+}
+
+/// Several kinds may share a table; each then has a prefix of its own.
+struct Part {
+    prefix: Option<String>,
+}
+
+impl Part {
+    fn key<K: Resource>(&self, object: &K) -> String {
+        let name = object.meta().name.as_deref().unwrap_or_default();
+        match (&self.prefix, object.meta().namespace.as_deref()) {
+            (Some(prefix), _) => format!("{prefix}{name}"),
+            (None, Some(namespace)) => format!("{namespace}/{name}"),
+            (None, None) => name.to_owned(),
+        }
+    }
+
+    fn contains(&self, key: &str) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix))
+    }
+}
+
+/// Whether something is different now. What changes at a node's heartbeat is not among the facts, so heartbeats ring no bell.
+fn put<T: PartialEq>(table: &mut Table<T>, key: String, facts: T) -> bool {
+    if table.get(&key).is_some_and(|found| **found == facts) {
+        return false;
+    }
+    Arc::make_mut(table).insert(key, Arc::new(facts));
+    true
+}
+
+fn read<K: DeserializeOwned>(mut object: DynamicObject) -> Read<K> {
+    object.metadata.managed_fields = None;
+    let metadata = object.metadata.clone();
+    let conditions = object.data.pointer("/status/conditions").cloned();
+    serde_json::to_value(object).and_then(serde_json::from_value).map_err(|error| {
+        Box::new(Malformed {
+            namespace: metadata.namespace,
+            name: metadata.name.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            conditions: conditions.and_then(|conditions| serde_json::from_value(conditions).ok()).unwrap_or_default(),
+            error: error.to_string(),
+        })
+    })
+}

@@ -1,0 +1,128 @@
+//! The objects of Kubernetes as far as they are read. Fields that are not here are never kept in memory, and every field is
+//! optional, so that no object can stop a watch.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use kube::api::ObjectMeta;
+use kube::{Resource, ResourceExt};
+use serde::Deserialize;
+
+use crate::api::names::{SENSITIVITY, TOUCHED, level_of_label};
+use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
+
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = "Node")]
+pub(super) struct WatchedNode {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: NodeSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct NodeSpec {
+    #[serde(rename = "providerID")]
+    provider_id: Option<String>,
+}
+
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = "Namespace")]
+pub(super) struct WatchedNamespace {
+    metadata: ObjectMeta,
+}
+
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = "Pod")]
+pub(super) struct WatchedPod {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSpec {
+    node_name: Option<String>,
+    node_selector: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct PodStatus {
+    phase: Option<String>,
+}
+
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = "DaemonSet")]
+pub(super) struct WatchedDaemonSet {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: DaemonSetSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct DaemonSetSpec {
+    #[serde(default)]
+    template: Template,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Template {
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: PodSpec,
+}
+
+impl From<WatchedNode> for NodeFacts {
+    fn from(node: WatchedNode) -> Self {
+        let (name, uid) = (node.name_any(), node.uid().unwrap_or_default());
+        Self { name, uid, provider_id: node.spec.provider_id, labels: node.metadata.labels.unwrap_or_default() }
+    }
+}
+
+impl From<WatchedNamespace> for NamespaceFacts {
+    fn from(namespace: WatchedNamespace) -> Self {
+        let (name, uid) = (namespace.name_any(), namespace.uid().unwrap_or_default());
+        let deleting = namespace.metadata.deletion_timestamp.is_some();
+        Self { name, uid, labels: namespace.metadata.labels.unwrap_or_default(), deleting }
+    }
+}
+
+impl From<WatchedPod> for PodFacts {
+    fn from(pod: WatchedPod) -> Self {
+        let controller = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+        let controller = controller.map(|owner| Owner { kind: owner.kind.clone(), name: owner.name.clone() });
+        let selector = pod.spec.node_selector.unwrap_or_default();
+        Self {
+            namespace: pod.metadata.namespace.unwrap_or_default(),
+            name: pod.metadata.name.unwrap_or_default(),
+            uid: pod.metadata.uid.unwrap_or_default(),
+            labels: pod.metadata.labels.unwrap_or_default(),
+            node: pod.spec.node_name.filter(|node| !node.is_empty()),
+            selects: selector.keys().filter_map(|key| level_of_label(key)).map(ToOwned::to_owned).collect(),
+            controller,
+            created: pod.metadata.creation_timestamp.map(|time| time.0),
+            finished: pod.status.phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase.as_str())),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl From<WatchedDaemonSet> for DaemonSetFacts {
+    fn from(set: WatchedDaemonSet) -> Self {
+        let touched_for = set.annotations().get(TOUCHED).cloned();
+        let template_level = set.spec.template.metadata.labels.as_ref().and_then(|labels| labels.get(SENSITIVITY)).cloned();
+        Self {
+            namespace: set.metadata.namespace.unwrap_or_default(),
+            name: set.metadata.name.unwrap_or_default(),
+            uid: set.metadata.uid.unwrap_or_default(),
+            selector: set.spec.template.spec.node_selector.unwrap_or_default(),
+            template_level,
+            touched_for,
+            deleting: set.metadata.deletion_timestamp.is_some(),
+        }
+    }
+}

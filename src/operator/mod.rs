@@ -1,0 +1,169 @@
+//! RUN: wake, take a snapshot, plan, apply, report, sleep until the next instant at which something changes.
+
+mod retry;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::cluster::{World, Writer, probe};
+use crate::placement::epoch;
+use crate::plan::{Host, Outcome, Plan, Probe, plan};
+use crate::telemetry::{Metrics, Readiness, serve};
+use retry::Retries;
+
+/// Changes come in bursts; one plan serves all that come within this time.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// How soon to probe again after a probe that did not see the guard hold.
+const PROBE_AGAIN: Duration = Duration::from_secs(2);
+/// Longest sleep: clocks are set, and laptops sleep.
+const LONGEST_SLEEP: Duration = Duration::from_mins(10);
+
+/// How the operator runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to serve `/healthz`, `/readyz` and `/metrics`; none: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// How often to see whether the API server refuses a violation, when nothing has changed.
+    pub probe_every: Duration,
+    /// The name under which it reports events.
+    pub instance: String,
+}
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The address is taken or not ours.
+    #[error("cannot serve at {0}: {1}; choose another --listen")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// One of its tasks ended, which none should.
+    #[error("a task of the operator ended unexpectedly: {0}")]
+    Task(String),
+}
+
+/// Runs until `stop`. Faults of the API server do not end it.
+pub async fn run(client: Client, host: Host, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
+    let metrics = Metrics::default();
+    let readiness = Readiness::default();
+    let mut tasks = JoinSet::new();
+    let world = World::observe(&client, host, metrics.clone(), &mut tasks);
+    let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone());
+    let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
+    let operator = Operator { client, world, writer, metrics, readiness, probe_every: settings.probe_every };
+
+    tokio::select! {
+        () = stop.cancelled() => info!("stopping"),
+        () = operator.work() => {}
+        served = endpoint => served?,
+        ended = tasks.join_next() => {
+            let why = match ended {
+                Some(Err(error)) => error.to_string(),
+                _ => "a watch came to its end".to_owned(),
+            };
+            error!(%why, "a watch ended");
+            return Err(RunError::Task(why));
+        }
+    }
+    tasks.shutdown().await;
+    Ok(())
+}
+
+async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readiness, stop: CancellationToken) -> Result<(), RunError> {
+    match listen {
+        Some(address) => serve(address, metrics, readiness, stop).await.map_err(|error| RunError::Listen(address, error)),
+        None => std::future::pending().await,
+    }
+}
+
+struct Operator {
+    client: Client,
+    world: World,
+    writer: Writer,
+    metrics: Metrics,
+    readiness: Readiness,
+    probe_every: Duration,
+}
+
+impl Operator {
+    async fn work(&self) {
+        let mut retries = Retries::default();
+        let mut probed: Option<(Instant, String)> = None;
+        loop {
+            let Some(plan) = self.plan() else {
+                let missing = self.world.missing().join("; ");
+                debug!(missing, "waiting for the first complete snapshot");
+                self.readiness.set(Err(format!("waiting for {missing}")));
+                self.sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let wake_at = plan.wake_at;
+            let (guarded, policies) = (plan.guarded, plan.policies);
+            let epoch = epoch(&plan.clearance).unwrap_or_default().to_owned();
+
+            let applied = self.writer.apply(retries.due(plan.steps)).await;
+            retries.record(&applied);
+            self.world.record_failures(retries.failures());
+            self.readiness.set(Ok(()));
+
+            // A probe may wait for the API server; whatever changes meanwhile is more urgent.
+            if guarded && applied.written.is_empty() && self.should_probe(probed.as_ref(), &epoch) {
+                tokio::select! {
+                    outcome = self.probe(&epoch, policies) => {
+                        probed = (outcome == Outcome::Holds).then(|| (Instant::now(), epoch));
+                    }
+                    () = self.world.changed() => {
+                        tokio::time::sleep(DEBOUNCE).await;
+                        continue;
+                    }
+                }
+            }
+            let until_probe = probed.as_ref().map_or(PROBE_AGAIN, |(at, _)| self.probe_every.saturating_sub(at.elapsed()));
+            let sleep = [wake_at.map(until), retries.next(), Some(until_probe), Some(LONGEST_SLEEP)].into_iter().flatten().min();
+            self.sleep(sleep.unwrap_or(LONGEST_SLEEP)).await;
+        }
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        let snapshot = self.world.snapshot()?;
+        let (now, started) = (Timestamp::now(), Instant::now());
+        let plan = plan(&snapshot, now);
+        self.metrics.planned(&plan.summary, plan.guarded, now, started.elapsed());
+        debug!(steps = plan.steps.len(), guarded = plan.guarded, wake_at = ?plan.wake_at, took = ?started.elapsed(), "planned");
+        Some(plan)
+    }
+
+    fn should_probe(&self, probed: Option<&(Instant, String)>, epoch: &str) -> bool {
+        probed.is_none_or(|(at, probed)| probed != epoch || at.elapsed() >= self.probe_every)
+    }
+
+    async fn probe(&self, epoch: &str, policies: String) -> Outcome {
+        let outcome = probe(&self.client, epoch).await;
+        self.metrics.probed(&outcome);
+        let turned = self.world.record_probe(Probe { policies, outcome: outcome.clone() });
+        match &outcome {
+            Outcome::Holds if turned => info!("the guard holds: the API server was seen to refuse a violation"),
+            Outcome::Holds => {}
+            Outcome::Open(what) => error!(what, "the guard is open"),
+            Outcome::Unclear(why) => warn!(why, "whether the guard holds could not be seen"),
+        }
+        outcome
+    }
+
+    async fn sleep(&self, longest: Duration) {
+        tokio::select! {
+            () = self.world.changed() => tokio::time::sleep(DEBOUNCE).await,
+            () = tokio::time::sleep(longest) => {}
+        }
+    }
+}
+
+/// The time from now until `instant`; a little more than nothing if it has passed, so that no clock can make us spin.
+fn until(instant: Timestamp) -> Duration {
+    const LEAST: Duration = Duration::from_millis(100);
+    instant.duration_since(Timestamp::now()).try_into().unwrap_or(LEAST).max(LEAST)
+}

@@ -1,0 +1,124 @@
+//! What is read of the objects of Kubernetes: a few fields each, because there are many of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::api::names::{DECLARED, SENSITIVITY, clearance_label, level_of_label};
+
+/// A Node. Its name is a promise of nobody: the uid says whether it is still the same one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// `spec.providerID`, set by the cloud's own controller or by the kubelet.
+    pub provider_id: Option<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl NodeFacts {
+    /// Levels that its labels show, wherever those come from.
+    pub fn labelled_levels(&self) -> impl Iterator<Item = &str> {
+        self.labels.keys().filter_map(|key| level_of_label(key))
+    }
+}
+
+/// A Namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+impl NamespaceFacts {
+    /// Its sensitivity level: a name that need not exist.
+    pub fn level(&self) -> Option<&str> {
+        self.labels.get(SENSITIVITY).map(String::as_str)
+    }
+
+    /// Whether it carries the mark of a namespace that holds a declaration.
+    pub fn is_marked(&self) -> bool {
+        self.labels.contains_key(DECLARED)
+    }
+}
+
+/// The controller of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Kind, such as `ReplicaSet`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+}
+
+/// A Pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The node it is bound to.
+    pub node: Option<String>,
+    /// Levels whose clearance its `nodeSelector` asks for.
+    pub selects: Vec<String>,
+    /// The controller that would make it again.
+    pub controller: Option<Owner>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether its containers have ended for good.
+    pub finished: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+impl PodFacts {
+    /// The level that the pod itself carries.
+    pub fn level(&self) -> Option<&str> {
+        self.labels.get(SENSITIVITY).map(String::as_str)
+    }
+
+    /// Whether all of `wanted` are among its labels.
+    pub fn has_labels<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+        wanted.into_iter().all(|(key, value)| self.labels.get(key).is_some_and(|found| found == value))
+    }
+}
+
+/// A DaemonSet: its controller makes a pod per node that its template selects, so the template itself must carry the selector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DaemonSetFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// `nodeSelector` of its template.
+    pub selector: BTreeMap<String, String>,
+    /// The level that its template carries.
+    pub template_level: Option<String>,
+    /// What the operator last touched it for.
+    pub touched_for: Option<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+impl DaemonSetFacts {
+    /// Whether its template asks for the clearance of `level`.
+    pub fn selects(&self, level: &str) -> bool {
+        self.selector.contains_key(&clearance_label(level))
+    }
+}

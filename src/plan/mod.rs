@@ -1,0 +1,165 @@
+//! DECIDE: a snapshot and an instant in, everything there is to do out, in order, with the instant at which to look again. Pure.
+
+mod admission;
+mod snapshot;
+mod status;
+mod steps;
+mod view;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Table};
+pub use steps::{Notice, Phase, Plan, Relabel, Step, Summary};
+
+use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
+use crate::api::sensitivity_level::Enforcement;
+use crate::placement;
+use view::View;
+
+/// What to do about `snapshot` at `now`: only what is not as it should be. A cluster that is as it should be gets no step.
+pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
+    let perimeters = view::perimeters(snapshot);
+    let view = View::new(snapshot, &perimeters, now);
+    let mut steps = Vec::new();
+    steps.extend(clearance(&view));
+    steps.extend(view.out_of_place.iter().cloned().map(Step::WriteAdmission));
+    steps.extend(namespaces(&view));
+    steps.extend(nodes(&view));
+    steps.extend(levels(&view));
+    steps.extend(daemon_sets(&view));
+    steps.extend(waiting_pods(&view));
+    // A status speaks of what is in force: while the Clearance or a policy is being written it would be out of date at once.
+    if view.guarded || !snapshot.failures.is_empty() {
+        steps.extend(status::steps(&view));
+    }
+    steps.sort_by_key(Step::phase);
+    Plan {
+        steps,
+        wake_at: wake_at(&view),
+        guarded: view.guarded,
+        summary: summary(&view),
+        policies: view.policies,
+        clearance: view.clearing.spec,
+    }
+}
+
+fn clearance(view: &View<'_>) -> Option<Step> {
+    let in_force = view.snapshot.clearance().map(|clearance| &clearance.spec);
+    (in_force != Some(&view.clearing.spec)).then(|| Step::WriteClearance(Box::new(view.clearing.spec.clone())))
+}
+
+/// A namespace gets the level of its first declaration, unless it has one, and the mark that holds its pods to its declarations.
+/// Declarations of levels that are not enforced give no mark: what the mark selects is refused, not reported.
+fn namespaces<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
+    view.snapshot.namespaces.values().filter(|namespace| !namespace.deleting && !view.is_system(&namespace.name)).filter_map(|namespace| {
+        let declarations = view.declarations_in(&namespace.name);
+        let mut labels = BTreeMap::new();
+        let whole = declarations.iter().map(|(_, declaration)| declaration).find(|declaration| declaration.spec.workloads.is_none());
+        if let (None, Some(declaration)) = (namespace.level(), whole) {
+            labels.insert(SENSITIVITY.to_owned(), Some(declaration.spec.level.0.clone()));
+        }
+        let holds = declarations.iter().any(|(_, declaration)| view.is_enforced(&declaration.spec.level.0));
+        if holds != namespace.is_marked() {
+            labels.insert(DECLARED.to_owned(), holds.then(|| "true".to_owned()));
+        }
+        (!labels.is_empty()).then(|| Step::LabelNamespace(Relabel { name: namespace.name.clone(), uid: namespace.uid.clone(), labels }))
+    })
+}
+
+fn nodes<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
+    view.snapshot.nodes.values().flat_map(|node| {
+        let cloud = view.clearing.spec.nodes.get(&node.name);
+        let wanted = cloud.map(|cloud| placement::node_labels(&view.clearing.spec, cloud)).unwrap_or_default();
+        let (off, on) = Relabel::between(&node.labels, &wanted, |key| key.starts_with(CLEARANCE_PREFIX));
+        [off, on]
+            .into_iter()
+            .filter(|labels| !labels.is_empty())
+            .map(|labels| Step::LabelNode(Relabel { name: node.name.clone(), uid: node.uid.clone(), labels }))
+            .collect::<Vec<_>>()
+    })
+}
+
+/// A level that is deleted while something names it would leave a name that refuses every pod: its finalizer waits.
+fn levels<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
+    view::readable(&view.snapshot.levels).filter_map(|(name, level)| {
+        let held = level.finalizers().iter().any(|finalizer| finalizer == LEVEL_IN_USE);
+        let deleting = level.metadata.deletion_timestamp.is_some();
+        let finalizers: Vec<String> = match (deleting, held) {
+            (false, false) => level.finalizers().iter().cloned().chain([LEVEL_IN_USE.to_owned()]).collect(),
+            (true, true) if view.users_of(name).is_empty() => {
+                level.finalizers().iter().filter(|finalizer| *finalizer != LEVEL_IN_USE).cloned().collect()
+            }
+            _ => return None,
+        };
+        Some(Step::HoldLevel { name: name.to_owned(), resource_version: level.resource_version().unwrap_or_default(), finalizers })
+    })
+}
+
+/// Levels of `levels` that exist and that pods are held to, in order.
+fn enforced<'a>(view: &View<'_>, levels: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    levels.into_iter().filter(|level| view.enforcement(level) == Some(Enforcement::Enforce)).collect()
+}
+
+/// DaemonSets from before their namespace had its level: any write lets the API server rewrite the template (enforcement.md, fact 11).
+fn daemon_sets<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
+    let sets =
+        view.snapshot.daemon_sets.values().filter(|set| view.snapshot.host.mutates && !set.deleting && !view.is_system(&set.namespace));
+    sets.filter_map(|set| {
+        let namespace = view.snapshot.namespaces.get(&set.namespace).and_then(|namespace| namespace.level());
+        let levels = enforced(view, namespace);
+        let levels: Vec<_> = levels.into_iter().filter(|level| !set.selects(level)).collect();
+        let levels = levels.join(",");
+        // Touched already and still without: somebody else rewrites the template, and touching it again would be a quarrel.
+        (!levels.is_empty() && set.touched_for.as_deref() != Some(levels.as_str())).then(|| Step::TouchDaemonSet {
+            namespace: set.namespace.clone(),
+            name: set.name.clone(),
+            uid: set.uid.clone(),
+            levels,
+        })
+    })
+}
+
+/// Pods that wait without the selector of their level starve: the scheduler tries nodes that the API server refuses. Those
+/// that have a controller come back with it (enforcement.md, fact 11). Running pods are never touched.
+fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
+    let pods = view.snapshot.pods.values().filter(|pod| {
+        view.snapshot.host.mutates && view.guarded && pod.node.is_none() && !pod.finished && !pod.deleting && pod.controller.is_some()
+    });
+    pods.filter_map(|pod| {
+        let levels = enforced(view, view.levels_of(pod));
+        let waits_without = levels.iter().any(|level| !pod.selects.iter().any(|selected| selected == level));
+        waits_without.then(|| Step::ReplacePod { namespace: pod.namespace.clone(), name: pod.name.clone(), uid: pod.uid.clone() })
+    })
+}
+
+/// The next instant at which something changes by itself: a qualification, a lease, a review.
+fn wake_at(view: &View<'_>) -> Option<Timestamp> {
+    let trust = view.assessment.clouds.values().filter_map(|standing| standing.next_change);
+    let reviews = view::readable(&view.snapshot.declarations)
+        .filter_map(|(_, declaration)| view::end_of_day(declaration.spec.review_by?, &declaration.spec.time_zone))
+        .filter(|end| *end > view.now);
+    trust.chain(view.clearing.renew_at).chain(reviews).min()
+}
+
+fn summary(view: &View<'_>) -> Summary {
+    let usize_of = |number: i32| usize::try_from(number).unwrap_or_default();
+    let levels = || view.snapshot.levels.keys();
+    let nodes = levels().map(|level| {
+        let clouds = view.clouds_cleared_for(level);
+        (level.clone(), view.clearing.spec.nodes.values().filter(|cloud| clouds.contains(cloud)).count())
+    });
+    let pods = levels().map(|level| {
+        let tally = view.found_by_level.get(level.as_str()).map(|found| found.tally).unwrap_or_default();
+        (level.clone(), [usize_of(tally.compliant), usize_of(tally.violating), usize_of(tally.unknown)])
+    });
+    let not_after = levels().filter_map(|level| Some((level.clone(), view.clearing.spec.levels.get(level)?.not_after)));
+    let qualified_until =
+        view.assessment.clouds.iter().filter_map(|(cloud, standing)| Some((cloud.clone(), view::best(standing)?.counts_until?)));
+    Summary { nodes: nodes.collect(), pods: pods.collect(), not_after: not_after.collect(), qualified_until: qualified_until.collect() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What was read of the cluster, as one immutable value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
+use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts};
+
+/// Objects by name, or by `namespace/name`. Cheap to clone: a snapshot shares its tables with the next one.
+pub type Table<T> = Arc<BTreeMap<String, Arc<T>>>;
+
+/// An object of ours, or what can still be said of one that cannot be read.
+pub type Read<K> = Result<K, Box<Malformed>>;
+
+/// What was read of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Trusted clouds.
+    pub clouds: Table<Read<TrustedCloud>>,
+    /// Sensitivity levels.
+    pub levels: Table<Read<SensitivityLevel>>,
+    /// Declarations, by `namespace/name`.
+    pub declarations: Table<Read<DataDeclaration>>,
+    /// The Clearance in force, under its name.
+    pub clearances: Table<Read<Clearance>>,
+    /// Namespaces.
+    pub namespaces: Table<NamespaceFacts>,
+    /// Nodes.
+    pub nodes: Table<NodeFacts>,
+    /// Pods, by `namespace/name`.
+    pub pods: Table<PodFacts>,
+    /// DaemonSets, by `namespace/name`.
+    pub daemon_sets: Table<DaemonSetFacts>,
+    /// Admission policies and bindings of ours, by `Kind/name`: the whole `spec` and our labels.
+    pub admission: Table<serde_json::Value>,
+    /// Who and where the operator is.
+    pub host: Host,
+    /// What the last probe found.
+    pub probe: Option<Probe>,
+    /// Writes that failed last time, by key, and what the API server said.
+    pub failures: BTreeMap<String, String>,
+    /// Kinds whose watch is broken: what is known of them may be old.
+    pub stale: Vec<&'static str>,
+}
+
+/// Who and where the operator is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its user name, as SelfSubjectReview says.
+    pub user: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Whether the API server serves MutatingAdmissionPolicy v1.
+    pub mutates: bool,
+    /// Other users that may label nodes with clearances.
+    pub node_labelers: Vec<String>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            user: "system:serviceaccount:rempart-system:rempart".to_owned(),
+            namespace: "rempart-system".to_owned(),
+            mutates: true,
+            node_labelers: Vec::new(),
+        }
+    }
+}
+
+/// What a probe found: whether the API server refuses what it must refuse, and lets pass what it must let pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Digest of the policies that were in place.
+    pub policies: String,
+    /// What was found.
+    pub outcome: Outcome,
+}
+
+/// The outcome of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Refused what it must refuse, let pass what it must let pass.
+    Holds,
+    /// Let something pass that it must refuse: the text says what.
+    Open(String),
+    /// Could not be found out: the text says why.
+    Unclear(String),
+}
+
+/// An object of ours that does not have the form of its kind, such as one stored under an older schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Malformed {
+    /// Namespace, if its kind has one.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Generation.
+    pub generation: i64,
+    /// Conditions of its status, as far as they can be read.
+    pub conditions: Vec<Condition>,
+    /// What is wrong.
+    pub error: String,
+}
+
+impl Snapshot {
+    /// The Clearance in force.
+    pub fn clearance(&self) -> Option<&Clearance> {
+        self.clearances.get(crate::api::names::CLEARANCE)?.as_ref().as_ref().ok()
+    }
+}

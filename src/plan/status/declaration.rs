@@ -1,0 +1,113 @@
+//! The status of a declaration.
+
+use kube::ResourceExt;
+
+use super::conditions::{Conditions, Truth};
+use super::level::{compliant, enforced};
+use crate::api::conditions::{CONFLICT, REVIEW_DUE};
+use crate::api::data_declaration::Violation;
+use crate::api::{DataDeclaration, DataDeclarationStatus};
+use crate::plan::steps::Notice;
+use crate::plan::view::{View, count, end_of_day, listed};
+use crate::trust::Problem;
+
+/// Violations that a status lists at most.
+const MOST_VIOLATIONS: usize = 20;
+
+pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) -> (DataDeclarationStatus, Vec<Notice>) {
+    let before = declaration.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let mut conditions = Conditions::new(before, declaration.metadata.generation, view.now);
+    let level = declaration.spec.level.0.as_str();
+    let enforcement = view.enforcement(level);
+    let eligible_clouds = view.clouds_cleared_for(level);
+    let found = view.found_by_declaration.get(key).cloned().unwrap_or_default();
+
+    let accepted = match &declaration.spec.workloads {
+        None => format!("namespace {} has level {level}", declaration.namespace().unwrap_or_default()),
+        Some(_) => format!("the pods selected have level {level}; claims follow the namespace, not workloads"),
+    };
+    conditions.readiness(&problems(view, declaration), view.under_way.as_ref(), accepted);
+    enforced(view, enforcement, &mut conditions);
+    compliant(&found, &mut conditions);
+    review_due(view, declaration, &mut conditions);
+    conflict(view, declaration, &mut conditions);
+
+    let violations = found.violations.iter().take(MOST_VIOLATIONS).map(|violation| Violation {
+        kind: "Pod".to_owned(),
+        name: violation.pod.split_once('/').map_or(violation.pod.as_str(), |(_, name)| name).to_owned(),
+        node: Some(violation.node.clone()),
+        reason: violation.why.reason().to_owned(),
+    });
+    let violations = violations.collect();
+    let (conditions, notices) = conditions.finish();
+    let observed_generation = declaration.metadata.generation.unwrap_or_default();
+    (DataDeclarationStatus { observed_generation, conditions, pods: found.tally, eligible_clouds, violations }, notices)
+}
+
+fn problems(view: &View<'_>, declaration: &DataDeclaration) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let level = &declaration.spec.level.0;
+    if view.enforcement(level).is_none() {
+        let known: Vec<_> = view.snapshot.levels.keys().cloned().collect();
+        let message = format!(
+            "no sensitivity level is named {level}, so every pod concerned is refused: create it or name one of {}",
+            listed(&known)
+        );
+        problems.push(Problem { field: "spec.level".to_owned(), message });
+    }
+    if jiff::tz::db().get(&declaration.spec.time_zone).is_err() {
+        let message =
+            format!("no time zone is named {}: use a name of the IANA database, such as Europe/Paris", declaration.spec.time_zone);
+        problems.push(Problem { field: "spec.timeZone".to_owned(), message });
+    }
+    let namespace = declaration.namespace().unwrap_or_default();
+    if view.is_system(&namespace) {
+        let message = format!("namespace {namespace} can not have a level: remove this declaration");
+        problems.push(Problem { field: "metadata.namespace".to_owned(), message });
+    }
+    problems
+}
+
+fn review_due(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Conditions<'_>) {
+    let Some(date) = declaration.spec.review_by else { return };
+    match end_of_day(date, &declaration.spec.time_zone) {
+        Some(end) if view.now < end => conditions.set(REVIEW_DUE, Truth::False, "Current", format!("to be reviewed by {date}")),
+        Some(_) => conditions.set(
+            REVIEW_DUE,
+            Truth::True,
+            "ReviewOverdue",
+            format!("review was due by {date}: look at this declaration again and set spec.reviewBy"),
+        ),
+        None => conditions.set(REVIEW_DUE, Truth::Unknown, "InvalidSpec", "the spec must be corrected first"),
+    }
+}
+
+/// Another level for the same namespace. Both hold, so the question is which nodes are cleared for both.
+fn conflict(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Conditions<'_>) {
+    if declaration.spec.workloads.is_some() {
+        return;
+    }
+    let level = declaration.spec.level.0.as_str();
+    let namespace = declaration.namespace().unwrap_or_default();
+    let others = view.namespace_levels(&namespace);
+    let others: Vec<String> = others.into_iter().filter(|other| *other != level).map(ToOwned::to_owned).collect();
+    if others.is_empty() {
+        return;
+    }
+    let both = view
+        .clearing
+        .spec
+        .clouds
+        .iter()
+        .filter(|(_, levels)| levels.iter().any(|l| l == level) && others.iter().all(|other| levels.contains(other)));
+    let both: Vec<_> = both.map(|(cloud, _)| cloud.clone()).collect();
+    let nodes = view.clearing.spec.nodes.values().filter(|cloud| both.contains(cloud)).count();
+    let message = format!(
+        "namespace {namespace} is also of level {}; pods need all of them, which {} of {} satisfy: declare one level that extends {level} and {}",
+        listed(&others),
+        count(nodes, "node"),
+        listed(&both),
+        others.join(" and "),
+    );
+    conditions.set(CONFLICT, Truth::True, "SeveralLevels", message);
+}

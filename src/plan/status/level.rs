@@ -1,0 +1,136 @@
+//! The status of a level.
+
+use super::conditions::{Conditions, Truth};
+use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE};
+use crate::api::sensitivity_level::Enforcement;
+use crate::api::{SensitivityLevel, SensitivityLevelStatus};
+use crate::plan::snapshot::Outcome;
+use crate::plan::steps::Notice;
+use crate::plan::view::{Found, View, count, listed};
+
+pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (SensitivityLevelStatus, Vec<Notice>) {
+    let before = level.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let mut conditions = Conditions::new(before, level.metadata.generation, view.now);
+    let clouds = view.clouds_cleared_for(name);
+    let nodes = view.clearing.spec.nodes.values().filter(|cloud| clouds.contains(cloud)).count();
+    let namespaces = view.clearing.spec.namespaces.values().filter(|level| *level == name).count();
+    let found = view.found_by_level.get(name).cloned().unwrap_or_default();
+
+    let accepted = if level.metadata.deletion_timestamp.is_some() {
+        format!("being deleted, which waits until nothing names it: {}", listed(&view.users_of(name)))
+    } else {
+        let cleared = format!("{} in {} cleared", count(nodes, "node"), count(clouds.len(), "cloud"));
+        let warnings = view.register.level_warnings(name).iter().map(ToString::to_string);
+        [cleared].into_iter().chain(warnings).collect::<Vec<_>>().join("; ")
+    };
+    conditions.readiness(view.register.level_problems(name), view.under_way.as_ref(), accepted);
+    satisfiable(view, name, &clouds, &mut conditions);
+    enforced(view, Some(level.spec.enforcement), &mut conditions);
+    compliant(&found, &mut conditions);
+
+    let (conditions, notices) = conditions.finish();
+    let status = SensitivityLevelStatus {
+        observed_generation: level.metadata.generation.unwrap_or_default(),
+        conditions,
+        clouds,
+        nodes: i32::try_from(nodes).unwrap_or(i32::MAX),
+        namespaces: i32::try_from(namespaces).unwrap_or(i32::MAX),
+        pods: found.tally,
+        not_after: view.clearing.spec.levels.get(name).map(|level| level.not_after),
+        policy_digest: view.guarded.then(|| view.policies.clone()),
+    };
+    (status, notices)
+}
+
+fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut Conditions<'_>) {
+    let contradictions = view.register.contradictions(name);
+    if !contradictions.is_empty() {
+        let message = contradictions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        conditions.set(SATISFIABLE, Truth::False, "Contradictory", message);
+    } else if !clouds.is_empty() {
+        conditions.set(SATISFIABLE, Truth::True, "CloudsCleared", format!("satisfied by {}", listed(clouds)));
+    } else {
+        conditions.set(SATISFIABLE, Truth::False, "NoEligibleCloud", no_cloud(view, name));
+    }
+}
+
+/// Names the cloud that lacks least, and what it lacks.
+fn no_cloud(view: &View<'_>, name: &str) -> String {
+    let closest = view
+        .assessment
+        .clouds
+        .iter()
+        .filter_map(|(cloud, standing)| Some((cloud, standing.levels.get(name)?.as_ref().err()?)))
+        .min_by_key(|(_, unmet)| unmet.len());
+    closest.map_or_else(
+        || "no trusted cloud satisfies it: create a TrustedCloud that does".to_owned(),
+        |(cloud, unmet)| {
+            let unmet: Vec<_> =
+                unmet.iter().map(|unmet| format!("{} (found {}, required {})", unmet.requirement, unmet.found, unmet.required)).collect();
+            format!("no trusted cloud satisfies it; closest is {cloud}, which lacks {}", unmet.join("; "))
+        },
+    )
+}
+
+/// Whether the API server does what the level says: true only after it was seen to.
+pub(super) fn enforced(view: &View<'_>, enforcement: Option<Enforcement>, conditions: &mut Conditions<'_>) {
+    let by_hand = if view.snapshot.host.mutates {
+        ""
+    } else {
+        "; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves"
+    };
+    match (enforcement, view.seen()) {
+        (None, _) => conditions.set(
+            ENFORCED,
+            Truth::False,
+            "UnknownLevel",
+            "the level does not exist, so the API server refuses every pod concerned",
+        ),
+        (Some(Enforcement::Audit), _) => {
+            conditions.set(
+                ENFORCED,
+                Truth::False,
+                "AuditOnly",
+                "enforcement is Audit: violations are written to the audit log and refused nowhere",
+            );
+        }
+        (Some(Enforcement::Warn), _) => {
+            conditions.set(ENFORCED, Truth::False, "Warning", "enforcement is Warn: whoever violates the level is warned and not refused");
+        }
+        (Some(Enforcement::Enforce), _) if !view.guarded => {
+            conditions.set(ENFORCED, Truth::False, "PolicyMissing", "the Clearance, a policy or a binding is missing or altered");
+        }
+        (Some(Enforcement::Enforce), Some(Outcome::Holds)) => {
+            conditions.set(ENFORCED, Truth::True, "ProbeRefused", format!("the API server was seen to refuse a violation{by_hand}"));
+        }
+        (Some(Enforcement::Enforce), Some(Outcome::Open(what))) => conditions.set(ENFORCED, Truth::False, "ProbeAdmitted", what.clone()),
+        (Some(Enforcement::Enforce), Some(Outcome::Unclear(why))) => conditions.set(ENFORCED, Truth::Unknown, "ProbeUnclear", why.clone()),
+        (Some(Enforcement::Enforce), None) => {
+            conditions.set(ENFORCED, Truth::Unknown, "ProbePending", "the API server was not yet seen to refuse a violation");
+        }
+    }
+}
+
+/// Whether everything seen is where it may be.
+pub(super) fn compliant(found: &Found, conditions: &mut Conditions<'_>) {
+    const NAMED: usize = 3;
+    if found.tally.violating == 0 {
+        let placed = usize::try_from(found.tally.compliant).unwrap_or_default();
+        conditions.set(COMPLIANT, Truth::True, "PlacedWell", format!("{} on cleared nodes, none elsewhere", count(placed, "pod")));
+        return;
+    }
+    let named: Vec<_> = found
+        .violations
+        .iter()
+        .take(NAMED)
+        .map(|violation| format!("{} on {}: {}", violation.pod, violation.node, violation.why))
+        .collect();
+    let total = usize::try_from(found.tally.violating).unwrap_or_default();
+    let more = if total > named.len() { format!("; and {} more", total - named.len()) } else { String::new() };
+    conditions.set(
+        COMPLIANT,
+        Truth::False,
+        "PlacedBadly",
+        format!("{} on nodes that are not cleared: {}{more}", count(total, "pod"), named.join("; ")),
+    );
+}

@@ -1,0 +1,76 @@
+//! What users are told: one status per object of ours, and a notice for what turned.
+
+mod cloud;
+mod conditions;
+mod declaration;
+mod level;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::conditions::Conditions;
+use super::snapshot::Malformed;
+use super::steps::{Notice, Step};
+use super::view::View;
+
+/// A step for every object whose status does not say what was found.
+pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (name, read) in view.snapshot.clouds.iter() {
+        match read.as_ref() {
+            Ok(cloud) => {
+                let (status, notices) = cloud::status(view, name, cloud);
+                steps.extend(step("TrustedCloud", None, name, cloud.status.as_ref(), &status, notices));
+            }
+            Err(malformed) => steps.extend(malformed_step(view, "TrustedCloud", malformed)),
+        }
+    }
+    for (name, read) in view.snapshot.levels.iter() {
+        match read.as_ref() {
+            Ok(level) => {
+                let (status, notices) = level::status(view, name, level);
+                steps.extend(step("SensitivityLevel", None, name, level.status.as_ref(), &status, notices));
+            }
+            Err(malformed) => steps.extend(malformed_step(view, "SensitivityLevel", malformed)),
+        }
+    }
+    for (key, read) in view.snapshot.declarations.iter() {
+        match read.as_ref() {
+            Ok(declaration) => {
+                let (status, notices) = declaration::status(view, key, declaration);
+                let name = declaration.name_any();
+                steps.extend(step("DataDeclaration", declaration.namespace(), &name, declaration.status.as_ref(), &status, notices));
+            }
+            Err(malformed) => steps.extend(malformed_step(view, "DataDeclaration", malformed)),
+        }
+    }
+    steps
+}
+
+fn step<S: Serialize + PartialEq>(
+    kind: &'static str,
+    namespace: Option<String>,
+    name: &str,
+    before: Option<&S>,
+    status: &S,
+    notices: Vec<Notice>,
+) -> Option<Step> {
+    (before != Some(status)).then(|| Step::WriteStatus { kind, namespace, name: name.to_owned(), status: json!(status), notices })
+}
+
+/// An object that cannot be read counts for nothing, and says so.
+fn malformed_step(view: &View<'_>, kind: &'static str, malformed: &Malformed) -> Option<Step> {
+    let mut conditions = Conditions::new(&malformed.conditions, Some(malformed.generation), view.now);
+    let message = format!("{}: write the object again in the form of its CRD; until then it counts for nothing", malformed.error);
+    conditions.stalled("Malformed", &message);
+    let (found, notices) = conditions.finish();
+    let unchanged = same(&malformed.conditions, &found);
+    let status: Value = json!({"observedGeneration": malformed.generation, "conditions": found});
+    (!unchanged).then(|| Step::WriteStatus { kind, namespace: malformed.namespace.clone(), name: malformed.name.clone(), status, notices })
+}
+
+fn same(before: &[Condition], found: &[Condition]) -> bool {
+    before == found
+}

@@ -1,0 +1,187 @@
+//! What a plan consists of: writes, each of which stands alone, in the order in which they are made.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::ClearanceSpec;
+use crate::guard::AdmissionObject;
+
+/// What to do now, and when to look again.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Writes, restrictions first.
+    pub steps: Vec<Step>,
+    /// The Clearance as it should be.
+    pub clearance: ClearanceSpec,
+    /// Digest of the policies as they should be.
+    pub policies: String,
+    /// Whether the Clearance and every policy and binding are in place as they should be.
+    pub guarded: bool,
+    /// The next instant at which this plan may change by itself.
+    pub wake_at: Option<Timestamp>,
+    /// Numbers for the metrics.
+    pub summary: Summary,
+}
+
+/// Numbers about the state that a plan found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Cleared nodes by level.
+    pub nodes: BTreeMap<String, usize>,
+    /// Pods by level: compliant, violating, unplaced.
+    pub pods: BTreeMap<String, [usize; 3]>,
+    /// Instant until which each level is accepted.
+    pub not_after: BTreeMap<String, Timestamp>,
+    /// Last instant of the best qualification of each cloud.
+    pub qualified_until: BTreeMap<String, Timestamp>,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Say what is cleared.
+    WriteClearance(Box<ClearanceSpec>),
+    /// Write a policy or binding.
+    WriteAdmission(AdmissionObject),
+    /// Set and remove (`None`) labels of a node.
+    LabelNode(Relabel),
+    /// Set and remove labels of a namespace.
+    LabelNamespace(Relabel),
+    /// Set the finalizers of a level.
+    HoldLevel {
+        /// Name.
+        name: String,
+        /// Resource version that the list was read from.
+        resource_version: String,
+        /// All finalizers it should have.
+        finalizers: Vec<String>,
+    },
+    /// Have the API server look at a DaemonSet again, so that its template gets the selector.
+    TouchDaemonSet {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+        /// Uid.
+        uid: String,
+        /// The levels it is touched for.
+        levels: String,
+    },
+    /// Delete a pod that waits without its selector, so that its controller makes it again with it.
+    ReplacePod {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+        /// Uid.
+        uid: String,
+    },
+    /// Say what was found.
+    WriteStatus {
+        /// Kind, one of ours.
+        kind: &'static str,
+        /// Namespace, if the kind has one.
+        namespace: Option<String>,
+        /// Name.
+        name: String,
+        /// The whole status.
+        status: Value,
+        /// What changed, for people.
+        notices: Vec<Notice>,
+    },
+}
+
+/// Labels to set and to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relabel {
+    /// Name of the object.
+    pub name: String,
+    /// Its uid: an object that came back under the same name is another one.
+    pub uid: String,
+    /// Values; none removes the label.
+    pub labels: BTreeMap<String, Option<String>>,
+}
+
+/// Something that users should hear of, as an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Reason, one word.
+    pub reason: String,
+    /// Sentence.
+    pub note: String,
+}
+
+impl Step {
+    /// What it writes, for logs and for counting failures: `Node/snc-1 +`.
+    pub fn key(&self) -> String {
+        match self {
+            Self::WriteClearance(_) => "Clearance/cluster".to_owned(),
+            Self::WriteAdmission(object) => object.key(),
+            Self::LabelNode(relabel) if relabel.removes() => format!("Node/{} -", relabel.name),
+            Self::LabelNode(relabel) => format!("Node/{} +", relabel.name),
+            Self::LabelNamespace(relabel) => format!("Namespace/{}", relabel.name),
+            Self::HoldLevel { name, .. } => format!("SensitivityLevel/{name} finalizers"),
+            Self::TouchDaemonSet { namespace, name, .. } => format!("DaemonSet/{namespace}/{name}"),
+            Self::ReplacePod { namespace, name, .. } => format!("Pod/{namespace}/{name}"),
+            Self::WriteStatus { kind, namespace: Some(namespace), name, .. } => format!("{kind}/{namespace}/{name} status"),
+            Self::WriteStatus { kind, name, .. } => format!("{kind}/{name} status"),
+        }
+    }
+
+    /// The place in the order of writes: what restricts comes first; what permits waits for it (enforcement.md, "Order of writes").
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::WriteClearance(_) => Phase::Clearance,
+            Self::LabelNode(relabel) if relabel.removes() => Phase::Restrict,
+            Self::WriteAdmission(object) if object.kind.is_policy() => Phase::Policies,
+            Self::WriteAdmission(_) => Phase::Bindings,
+            Self::LabelNamespace(_) => Phase::Namespaces,
+            Self::LabelNode(_) | Self::TouchDaemonSet { .. } | Self::ReplacePod { .. } | Self::HoldLevel { .. } => Phase::Permit,
+            Self::WriteStatus { .. } => Phase::Report,
+        }
+    }
+}
+
+/// The order of writes. Everything in a phase may be written at once; a phase begins when the one before is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The one object of data.
+    Clearance,
+    /// Labels off nodes.
+    Restrict,
+    /// Policies.
+    Policies,
+    /// Their bindings.
+    Bindings,
+    /// Levels and marks on namespaces.
+    Namespaces,
+    /// What lets pods in; left out when the Clearance could not be written.
+    Permit,
+    /// Statuses and events.
+    Report,
+}
+
+impl Relabel {
+    /// The difference between the labels found and those wanted, among the keys that `ours` accepts; none if there is none.
+    pub fn between(
+        found: &BTreeMap<String, String>,
+        wanted: &BTreeMap<String, String>,
+        ours: impl Fn(&str) -> bool,
+    ) -> (BTreeMap<String, Option<String>>, BTreeMap<String, Option<String>>) {
+        let off = found.keys().filter(|key| ours(key) && !wanted.contains_key(*key)).map(|key| (key.clone(), None)).collect();
+        let on = wanted
+            .iter()
+            .filter(|(key, value)| found.get(*key) != Some(*value))
+            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .collect();
+        (off, on)
+    }
+
+    fn removes(&self) -> bool {
+        self.labels.values().any(Option::is_none)
+    }
+}

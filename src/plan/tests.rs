@@ -1,0 +1,413 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::names::{CLEARANCE, NODE_CLOUD, clearance_label};
+use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
+use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
+
+fn now() -> Timestamp {
+    "2026-11-25T12:00:00Z".parse().unwrap()
+}
+
+fn object<K: serde::de::DeserializeOwned>(kind: &str, namespace: Option<&str>, name: &str, spec: &Value) -> K {
+    serde_json::from_value(json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": kind, "spec": spec,
+        "metadata": {"name": name, "namespace": namespace, "generation": 1, "uid": name, "resourceVersion": "1"},
+    }))
+    .unwrap()
+}
+
+/// A cluster in the making.
+#[derive(Default)]
+struct World(Snapshot);
+
+impl World {
+    fn cloud(mut self, name: &str, spec: &Value) -> Self {
+        let cloud: TrustedCloud = object("TrustedCloud", None, name, spec);
+        Arc::make_mut(&mut self.0.clouds).insert(name.into(), Arc::new(Ok(cloud)));
+        self
+    }
+
+    fn level(mut self, name: &str, spec: &Value) -> Self {
+        let level: SensitivityLevel = object("SensitivityLevel", None, name, spec);
+        Arc::make_mut(&mut self.0.levels).insert(name.into(), Arc::new(Ok(level)));
+        self
+    }
+
+    fn declaration(mut self, namespace: &str, name: &str, spec: &Value) -> Self {
+        let declaration: DataDeclaration = object("DataDeclaration", Some(namespace), name, spec);
+        Arc::make_mut(&mut self.0.declarations).insert(format!("{namespace}/{name}"), Arc::new(Ok(declaration)));
+        self
+    }
+
+    fn namespace(mut self, name: &str, level: Option<&str>) -> Self {
+        let labels = level.map(|level| (SENSITIVITY.to_owned(), level.to_owned())).into_iter().collect();
+        let namespace = NamespaceFacts { name: name.into(), uid: name.into(), labels, deleting: false };
+        Arc::make_mut(&mut self.0.namespaces).insert(name.into(), Arc::new(namespace));
+        self
+    }
+
+    fn node(mut self, name: &str, cloud: &str) -> Self {
+        let node =
+            NodeFacts { name: name.into(), uid: name.into(), provider_id: Some(format!("kwok://{cloud}/{name}")), ..NodeFacts::default() };
+        Arc::make_mut(&mut self.0.nodes).insert(name.into(), Arc::new(node));
+        self
+    }
+
+    fn pod(mut self, namespace: &str, name: &str, change: impl FnOnce(&mut PodFacts)) -> Self {
+        let mut pod = PodFacts { namespace: namespace.into(), name: name.into(), uid: name.into(), ..PodFacts::default() };
+        change(&mut pod);
+        Arc::make_mut(&mut self.0.pods).insert(format!("{namespace}/{name}"), Arc::new(pod));
+        self
+    }
+
+    fn daemon_set(mut self, namespace: &str, name: &str) -> Self {
+        let set = DaemonSetFacts { namespace: namespace.into(), name: name.into(), uid: name.into(), ..DaemonSetFacts::default() };
+        Arc::make_mut(&mut self.0.daemon_sets).insert(format!("{namespace}/{name}"), Arc::new(set));
+        self
+    }
+
+    /// What the API server would hold after a step.
+    fn apply(&mut self, step: &Step) {
+        let Self(snapshot) = self;
+        let relabel = |labels: &mut BTreeMap<String, String>, relabel: &Relabel| {
+            for (key, value) in &relabel.labels {
+                match value {
+                    Some(value) => drop(labels.insert(key.clone(), value.clone())),
+                    None => drop(labels.remove(key)),
+                }
+            }
+        };
+        match step {
+            Step::WriteClearance(spec) => {
+                let clearance = Clearance::new(CLEARANCE, spec.as_ref().clone());
+                Arc::make_mut(&mut snapshot.clearances).insert(CLEARANCE.into(), Arc::new(Ok(clearance)));
+            }
+            Step::WriteAdmission(object) => {
+                let stored = json!({"spec": admission::with_defaults(&object.object["spec"])});
+                Arc::make_mut(&mut snapshot.admission).insert(object.key(), Arc::new(stored));
+            }
+            Step::LabelNode(change) => {
+                let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&change.name).unwrap();
+                relabel(&mut Arc::make_mut(node).labels, change);
+            }
+            Step::LabelNamespace(change) => {
+                let namespace = Arc::make_mut(&mut snapshot.namespaces).get_mut(&change.name).unwrap();
+                relabel(&mut Arc::make_mut(namespace).labels, change);
+            }
+            Step::HoldLevel { name, finalizers, .. } => {
+                change(&mut snapshot.levels, name, |level| level.metadata.finalizers = Some(finalizers.clone()));
+            }
+            Step::TouchDaemonSet { namespace, name, levels, .. } => {
+                let set = Arc::make_mut(&mut snapshot.daemon_sets).get_mut(&format!("{namespace}/{name}")).unwrap();
+                let set = Arc::make_mut(set);
+                set.touched_for = Some(levels.clone());
+                set.selector.extend(levels.split(',').map(|level| (clearance_label(level), "cleared".to_owned())));
+            }
+            Step::ReplacePod { namespace, name, .. } => drop(Arc::make_mut(&mut snapshot.pods).remove(&format!("{namespace}/{name}"))),
+            Step::WriteStatus { kind, namespace, name, status, .. } => match *kind {
+                "TrustedCloud" => {
+                    write_status(&mut snapshot.clouds, name, status, |cloud| cloud.status = serde_json::from_value(status.clone()).unwrap())
+                }
+                "SensitivityLevel" => {
+                    write_status(&mut snapshot.levels, name, status, |level| level.status = serde_json::from_value(status.clone()).unwrap())
+                }
+                _ => {
+                    let key = format!("{}/{name}", namespace.as_deref().unwrap());
+                    write_status(&mut snapshot.declarations, &key, status, |declaration| {
+                        declaration.status = serde_json::from_value(status.clone()).unwrap()
+                    });
+                }
+            },
+        }
+    }
+
+    /// Plans and applies until there is nothing left to do; fails if there always is.
+    fn settle(mut self, now: Timestamp) -> Self {
+        for _ in 0..4 {
+            let steps = plan(&self.0, now).steps;
+            if steps.is_empty() {
+                return self;
+            }
+            steps.iter().for_each(|step| self.apply(step));
+        }
+        panic!("it never settles: {:?}", keys(&plan(&self.0, now)));
+    }
+
+    fn probed(mut self) -> Self {
+        let policies = plan(&self.0, now()).policies;
+        self.0.probe = Some(Probe { policies, outcome: Outcome::Holds });
+        self
+    }
+}
+
+fn change<K: Clone>(table: &mut Table<Read<K>>, key: &str, change: impl FnOnce(&mut K)) {
+    let read = Arc::make_mut(Arc::make_mut(table).get_mut(key).unwrap());
+    change(read.as_mut().unwrap());
+}
+
+/// Writes a status, or as much of it as is known of an object that cannot be read.
+fn write_status<K: Clone>(table: &mut Table<Read<K>>, key: &str, status: &Value, write: impl FnOnce(&mut K)) {
+    match Arc::make_mut(Arc::make_mut(table).get_mut(key).unwrap()) {
+        Ok(object) => write(object),
+        Err(malformed) => malformed.conditions = serde_json::from_value(status["conditions"].clone()).unwrap(),
+    }
+}
+
+fn keys(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(Step::key).collect()
+}
+
+fn snc(name: &str) -> Value {
+    json!({
+        "offering": {"service": "Test cloud", "model": "IaaS"},
+        "locations": {"storage": ["FR"], "processing": ["FR"]},
+        "qualifications": [{"scheme": "secnumcloud", "version": "3.2", "validFrom": "2025-01-01", "validUntil": "2028-05-30"}],
+        "nodes": [{"providerID": format!("kwok://{name}/.*")}],
+    })
+}
+
+fn suspended(name: &str) -> Value {
+    let mut spec = snc(name);
+    spec["qualifications"][0]["events"] = json!([{"type": "Suspended", "effectiveAt": "2026-11-25T11:00:00Z"}]);
+    spec
+}
+
+fn restreint() -> Value {
+    json!({"requires": {"qualifications": [{"allOf": [{"scheme": "secnumcloud", "minimumVersion": "3.2"}]}]}})
+}
+
+fn hospital() -> World {
+    World::default()
+        .cloud("snc", &snc("snc"))
+        .cloud("other", &snc("other"))
+        .level("restreint", &restreint())
+        .node("snc-1", "snc")
+        .node("snc-2", "snc")
+        .node("other-1", "other")
+        .node("stray-1", "nowhere")
+        .namespace("emr", Some("restreint"))
+        .namespace("web", None)
+        .namespace("kube-system", None)
+        .declaration("emr", "records", &json!({"level": "restreint", "reviewBy": "2027-06-30"}))
+        .pod("emr", "good", |pod| pod.node = Some("snc-1".into()))
+        .pod("emr", "old", |pod| pod.node = Some("stray-1".into()))
+        .pod("web", "any", |pod| pod.node = Some("stray-1".into()))
+}
+
+#[test]
+fn a_cluster_that_is_as_it_should_be_gets_no_step() {
+    let world = hospital().settle(now());
+    assert_eq!(keys(&plan(&world.0, now())), Vec::<String>::new());
+}
+
+#[test]
+fn the_clearance_comes_first_and_what_permits_comes_after_what_restricts() {
+    let mut world = hospital().cloud("snc", &suspended("snc"));
+    let node = Arc::make_mut(Arc::make_mut(&mut world.0.nodes).get_mut("snc-1").unwrap());
+    node.labels = [(clearance_label("restreint"), "cleared".to_owned()), (NODE_CLOUD.to_owned(), "snc".to_owned())].into();
+    let plan = plan(&world.0, now());
+    let phases: Vec<Phase> = plan.steps.iter().map(Step::phase).collect();
+    assert!(phases.is_sorted(), "{phases:?}");
+    let keys = keys(&plan);
+    assert_eq!(keys[..2], ["Clearance/cluster", "Node/snc-1 -"]);
+    let place = |key: &str| keys.iter().position(|found| found == key).unwrap_or_else(|| panic!("{key} is not in {keys:?}"));
+    assert!(place("ValidatingAdmissionPolicy/rempart-pod") < place("ValidatingAdmissionPolicyBinding/rempart-pod"));
+    assert!(place("ValidatingAdmissionPolicyBinding/rempart-pod") < place("Node/other-1 +"));
+}
+
+#[test]
+fn a_suspension_changes_one_list_however_many_nodes_there_are() {
+    let before = hospital().settle(now());
+    let after = plan(&hospital().cloud("snc", &suspended("snc")).settle(now()).0, now());
+    let before = plan(&before.0, now());
+    assert_eq!(before.clearance.clouds["snc"], ["restreint"]);
+    assert_eq!(after.clearance.clouds["snc"], [""; 0]);
+    let without_epoch = |nodes: &BTreeMap<String, String>| {
+        nodes.iter().filter(|(name, _)| !name.starts_with("epoch-")).map(|(a, b)| (a.clone(), b.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(without_epoch(&before.clearance.nodes), without_epoch(&after.clearance.nodes));
+}
+
+#[test]
+fn a_level_that_only_reports_keeps_the_cloud_and_says_so() {
+    let mut level = restreint();
+    level["onTrustLoss"] = "Report".into();
+    let world = hospital().level("restreint", &level).settle(now()).cloud("snc", &suspended("snc")).settle(now());
+    let found = plan(&world.0, now());
+    assert_eq!(found.clearance.clouds["snc"], ["restreint"]);
+    let ready = &world.0.clouds["snc"].as_ref().as_ref().unwrap().status.as_ref().unwrap().conditions[0];
+    assert!(ready.message.contains("no longer satisfies restreint"), "{}", ready.message);
+
+    let never_cleared = hospital().level("restreint", &level).cloud("snc", &suspended("snc")).settle(now());
+    assert_eq!(plan(&never_cleared.0, now()).clearance.clouds["snc"], [""; 0], "to keep is not to admit");
+}
+
+#[test]
+fn a_node_that_is_nobodys_loses_what_labels_it_has() {
+    let mut world = hospital();
+    let node = Arc::make_mut(Arc::make_mut(&mut world.0.nodes).get_mut("stray-1").unwrap());
+    node.labels = [(clearance_label("restreint"), "cleared".to_owned()), ("zone".to_owned(), "a".to_owned())].into();
+    let world = world.settle(now());
+    assert_eq!(world.0.nodes["stray-1"].labels, [("zone".to_owned(), "a".to_owned())].into());
+}
+
+#[test]
+fn a_namespace_gets_the_level_and_the_mark_of_its_declaration_but_keeps_the_level_it_has() {
+    let world = hospital()
+        .declaration("web", "form", &json!({"level": "restreint"}))
+        .level("other", &json!({}))
+        .declaration("emr", "second", &json!({"level": "other"}))
+        .declaration("kube-system", "trap", &json!({"level": "restreint"}))
+        .settle(now());
+    let labels = |name: &str| world.0.namespaces[name].labels.clone();
+    let both = |level: &str| BTreeMap::from([(SENSITIVITY.to_owned(), level.to_owned()), (DECLARED.to_owned(), "true".to_owned())]);
+    assert_eq!(labels("web"), both("restreint"));
+    assert_eq!(labels("emr"), both("restreint"));
+    assert_eq!(labels("kube-system"), BTreeMap::new());
+}
+
+#[test]
+fn only_selected_pods_count_for_a_declaration_with_workloads() {
+    let world = hospital()
+        .declaration("web", "form", &json!({"level": "restreint", "workloads": {"matchLabels": {"app": "form"}}}))
+        .pod("web", "form-1", |pod| {
+            pod.node = Some("stray-1".into());
+            pod.labels.insert("app".into(), "form".into());
+        })
+        .settle(now());
+    let status = world.0.declarations["web/form"].as_ref().as_ref().unwrap().status.clone().unwrap();
+    assert_eq!(
+        (status.pods.violating, status.violations[0].name.as_str(), status.violations[0].reason.as_str()),
+        (1, "form-1", "NodeUnknown")
+    );
+    assert!(world.0.namespaces["web"].level().is_none());
+}
+
+#[test]
+fn pods_that_wait_without_their_selector_come_back_and_running_ones_stay() {
+    let controlled = |pod: &mut PodFacts| pod.controller = Some(Owner { kind: "ReplicaSet".into(), name: "r".into() });
+    let world = hospital()
+        .pod("emr", "waits", controlled)
+        .pod("emr", "alone", |_| {})
+        .pod("emr", "has-it", |pod| {
+            controlled(pod);
+            pod.selects = vec!["restreint".into()];
+        })
+        .pod("emr", "runs", |pod| {
+            controlled(pod);
+            pod.node = Some("stray-1".into());
+        })
+        .pod("web", "plain", controlled)
+        .daemon_set("emr", "each")
+        .daemon_set("web", "each");
+    assert!(
+        !keys(&plan(&world.0, now())).iter().any(|key| key.starts_with("Pod/")),
+        "not before the policies that give it back are in place"
+    );
+    let world = world.settle(now());
+    let pods: Vec<&String> = world.0.pods.keys().collect();
+    assert_eq!(pods, ["emr/alone", "emr/good", "emr/has-it", "emr/old", "emr/runs", "web/any", "web/plain"]);
+    assert_eq!(world.0.daemon_sets["emr/each"].touched_for.as_deref(), Some("restreint"));
+    assert_eq!(world.0.daemon_sets["web/each"].touched_for, None);
+}
+
+#[test]
+fn without_mutating_policies_the_rest_works_and_a_condition_says_so() {
+    let mut world = hospital().pod("emr", "waits", |pod| pod.controller = Some(Owner { kind: "ReplicaSet".into(), name: "r".into() }));
+    world.0.host.mutates = false;
+    let world = world.settle(now()).probed().settle(now());
+    assert!(world.0.admission.keys().all(|key| key.starts_with("Validating")));
+    assert!(world.0.pods.contains_key("emr/waits"), "it would come back no better");
+    let status = world.0.levels["restreint"].as_ref().as_ref().unwrap().status.clone().unwrap();
+    let enforced = status.conditions.iter().find(|condition| condition.type_ == "Enforced").unwrap();
+    assert_eq!(enforced.status, "True");
+    assert!(enforced.message.contains("MutatingAdmissionPolicy v1 is not served"), "{}", enforced.message);
+}
+
+#[test]
+fn an_operator_that_has_just_started_goes_by_what_was_seen_of_the_same_policies() {
+    let mut world = hospital().settle(now()).probed().settle(now());
+    world.0.probe = None;
+    assert_eq!(keys(&plan(&world.0, now())), Vec::<String>::new());
+    world.0.host.namespace = "elsewhere".into();
+    let world = world.settle(now());
+    let status = world.0.levels["restreint"].as_ref().as_ref().unwrap().status.clone().unwrap();
+    assert_eq!(
+        status.conditions.iter().find(|condition| condition.type_ == "Enforced").unwrap().status,
+        "Unknown",
+        "of other policies nothing was seen"
+    );
+}
+
+#[test]
+fn whatever_alters_a_policy_is_put_right() {
+    let world = hospital().settle(now());
+    let weakened: [fn(&mut Value); 3] = [
+        |spec| spec["failurePolicy"] = "Ignore".into(),
+        |spec| spec["matchConditions"] = json!([{"name": "never", "expression": "false"}]),
+        |spec| spec["matchConstraints"]["namespaceSelector"]["matchLabels"] = json!({"no": "where"}),
+    ];
+    for weaken in weakened {
+        let mut altered = world.0.clone();
+        let policy = Arc::make_mut(Arc::make_mut(&mut altered.admission).get_mut("ValidatingAdmissionPolicy/rempart-pod").unwrap());
+        weaken(&mut policy["spec"]);
+        let plan = plan(&altered, now());
+        assert_eq!(keys(&plan), ["ValidatingAdmissionPolicy/rempart-pod"]);
+        assert!(!plan.guarded);
+    }
+}
+
+#[test]
+fn a_level_is_held_while_something_names_it() {
+    let mut world = hospital().level("unused", &json!({})).settle(now());
+    for level in ["restreint", "unused"] {
+        change(&mut world.0.levels, level, |level| {
+            level.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()))
+        });
+    }
+    let keys = keys(&plan(&world.0, now()));
+    assert!(keys.contains(&"SensitivityLevel/unused finalizers".to_owned()), "{keys:?}");
+    assert!(!keys.contains(&"SensitivityLevel/restreint finalizers".to_owned()), "{keys:?}");
+}
+
+#[test]
+fn what_cannot_be_read_counts_for_nothing_and_affects_nothing_else() {
+    let mut world = hospital();
+    let malformed =
+        Malformed { namespace: None, name: "snc".into(), generation: 2, conditions: vec![], error: "missing field `offering`".into() };
+    Arc::make_mut(&mut world.0.clouds).insert("snc".into(), Arc::new(Err(Box::new(malformed))));
+    let plan = plan(&world.settle(now()).0, now());
+    assert!(!plan.clearance.clouds.contains_key("snc"));
+    assert_eq!(plan.clearance.clouds["other"], ["restreint"]);
+}
+
+#[test]
+fn facts_that_may_be_old_renew_nothing() {
+    let mut world = hospital().settle(now());
+    let later: Timestamp = "2026-11-27T12:00:00Z".parse().unwrap();
+    assert!(keys(&plan(&world.0, later)).contains(&"Clearance/cluster".to_owned()), "half of its time is over");
+    world.0.stale = vec!["trustedclouds"];
+    let plan = plan(&world.0, later);
+    assert!(!keys(&plan).contains(&"Clearance/cluster".to_owned()));
+    assert!(plan.steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })), "{:?}", keys(&plan));
+}
+
+#[test]
+fn the_next_instant_is_that_of_the_first_change() {
+    let plan = plan(&hospital().settle(now()).0, now());
+    assert_eq!(plan.wake_at, Some("2026-11-27T00:00:00Z".parse().unwrap()), "the lease of 72 h is renewed at half of its time");
+}
+
+#[test]
+fn statuses_read_like_this() {
+    let world = hospital().cloud("snc", &suspended("snc")).settle(now()).probed().settle(now());
+    let status = json!({
+        "cloud": world.0.clouds["snc"].as_ref().as_ref().unwrap().status,
+        "level": world.0.levels["restreint"].as_ref().as_ref().unwrap().status,
+        "declaration": world.0.declarations["emr/records"].as_ref().as_ref().unwrap().status,
+    });
+    insta::assert_yaml_snapshot!(status, {".level.policyDigest" => "[digest]"});
+}

@@ -1,0 +1,331 @@
+//! What a snapshot means at an instant: everything that steps and statuses are derived from, computed once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use kube::ResourceExt;
+
+use super::admission::is_in_place;
+use super::snapshot::{Outcome, Read, Snapshot, Table};
+use crate::api::conditions::ENFORCED;
+use crate::api::names::CANARY;
+use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
+use crate::api::values::Tally;
+use crate::api::{DataDeclaration, SensitivityLevel};
+use crate::guard::{self, AdmissionObject};
+use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters, PodFacts, Verdict, Why};
+use crate::trust::{Assessment, CloudStanding, Problem, Register, Standing};
+
+/// Namespaces of the platform. A level there could stop the cluster, so they can have none.
+const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// A snapshot, understood.
+pub(super) struct View<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) now: Timestamp,
+    pub(super) register: Register,
+    pub(super) assessment: Assessment,
+    pub(super) belonging: BTreeMap<&'a str, Belonging<'a>>,
+    pub(super) clearing: Clearing,
+    /// Policies and bindings that are missing or altered.
+    pub(super) out_of_place: Vec<AdmissionObject>,
+    /// Digest of the policies and bindings as they should be.
+    pub(super) policies: String,
+    /// Whether the Clearance and every policy and binding are in place.
+    pub(super) guarded: bool,
+    /// Why work is not done yet, as reason and message.
+    pub(super) under_way: Option<(String, String)>,
+    pub(super) found_by_level: BTreeMap<&'a str, Found>,
+    pub(super) found_by_declaration: BTreeMap<&'a str, Found>,
+    perimeters: &'a Perimeters,
+    declarations: BTreeMap<&'a str, Vec<(&'a str, &'a DataDeclaration)>>,
+}
+
+/// Pods that a level or a declaration concerns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub(super) tally: Tally,
+    /// Oldest first.
+    pub(super) violations: Vec<Misplaced>,
+}
+
+/// A pod on a node that is not cleared for it.
+#[derive(Clone, Debug)]
+pub(super) struct Misplaced {
+    pub(super) pod: String,
+    pub(super) node: String,
+    pub(super) why: Why,
+    created: Option<Timestamp>,
+}
+
+/// The perimeters of the clouds that can be read.
+pub(super) fn perimeters(snapshot: &Snapshot) -> Perimeters {
+    Perimeters::new(readable(&snapshot.clouds).map(|(name, cloud)| (name, &cloud.spec)))
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, perimeters: &'a Perimeters, now: Timestamp) -> Self {
+        let register = Register::new(
+            readable(&snapshot.clouds).map(|(name, cloud)| (name, &cloud.spec)),
+            readable(&snapshot.levels).map(|(name, level)| (name, &level.spec)),
+        );
+        let mut assessment = register.assess(now);
+        assessment.clouds.retain(|cloud, _| perimeters.problems(cloud).is_empty() && register.cloud_problems(cloud).is_empty());
+        let belonging: BTreeMap<_, _> = snapshot.nodes.iter().map(|(name, node)| (name.as_str(), perimeters.belonging(node))).collect();
+        let clearing = clearing(snapshot, &assessment, &belonging, now);
+        let admission = guard::policies(&settings(snapshot));
+        let policies = guard::digest(&admission);
+        let declarations = declarations(snapshot);
+        let served = admission.into_iter().filter(|object| snapshot.host.mutates || !object.kind.is_mutating());
+        let out_of_place: Vec<_> = served.filter(|object| !is_in_place(snapshot, object)).collect();
+        let guarded = out_of_place.is_empty() && snapshot.clearance().is_some_and(|clearance| clearance.spec == clearing.spec);
+        let mut view = Self {
+            snapshot,
+            now,
+            register,
+            assessment,
+            belonging,
+            clearing,
+            out_of_place,
+            policies,
+            guarded,
+            under_way: under_way(snapshot),
+            found_by_level: BTreeMap::new(),
+            found_by_declaration: BTreeMap::new(),
+            perimeters,
+            declarations,
+        };
+        view.judge_pods();
+        view
+    }
+
+    /// Everything that is wrong with the spec of a cloud.
+    pub(super) fn cloud_problems(&self, cloud: &str) -> Vec<Problem> {
+        self.register.cloud_problems(cloud).iter().chain(self.perimeters.problems(cloud)).cloned().collect()
+    }
+
+    pub(super) fn clouds_cleared_for(&self, level: &str) -> Vec<String> {
+        let clouds = self.clearing.spec.clouds.iter().filter(|(_, levels)| levels.iter().any(|cleared| cleared == level));
+        clouds.map(|(cloud, _)| cloud.clone()).collect()
+    }
+
+    /// How a level is enforced; none if there is no such level. One that cannot be read is enforced.
+    pub(super) fn enforcement(&self, level: &str) -> Option<Enforcement> {
+        let read = self.snapshot.levels.get(level)?;
+        Some(read.as_ref().as_ref().map_or(Enforcement::Enforce, |level| level.spec.enforcement))
+    }
+
+    /// Whether pods of a level are refused when they do not meet it. A level that does not exist is: a typing mistake opens nothing.
+    pub(super) fn is_enforced(&self, level: &str) -> bool {
+        self.enforcement(level).is_none_or(|enforcement| enforcement == Enforcement::Enforce)
+    }
+
+    pub(super) fn is_system(&self, namespace: &str) -> bool {
+        SYSTEM_NAMESPACES.contains(&namespace) || namespace == self.snapshot.host.namespace || namespace == CANARY
+    }
+
+    pub(super) fn declarations_in(&self, namespace: &str) -> &[(&'a str, &'a DataDeclaration)] {
+        self.declarations.get(namespace).map_or(&[], Vec::as_slice)
+    }
+
+    /// Levels of a whole namespace: its label, and declarations without `workloads`.
+    pub(super) fn namespace_levels(&self, namespace: &str) -> BTreeSet<&str> {
+        let label = self.snapshot.namespaces.get(namespace).and_then(|namespace| namespace.level());
+        let declared = self.declarations_in(namespace).iter().filter(|(_, declaration)| declaration.spec.workloads.is_none());
+        label.into_iter().chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
+    }
+
+    /// Levels that apply to a pod: those of its namespace, its own, and those of declarations that select it.
+    pub(super) fn levels_of(&self, pod: &'a PodFacts) -> BTreeSet<&'a str> {
+        if self.is_system(&pod.namespace) {
+            return BTreeSet::new();
+        }
+        let namespace = self.snapshot.namespaces.get(&pod.namespace).and_then(|namespace| namespace.level());
+        let declared = self.declarations_in(&pod.namespace).iter().filter(|(_, declaration)| selects(declaration, pod));
+        namespace.into_iter().chain(pod.level()).chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
+    }
+
+    /// What names a level, for whoever wants to delete it.
+    pub(super) fn users_of(&self, level: &str) -> Vec<String> {
+        let namespaces = self.snapshot.namespaces.values().filter(|namespace| namespace.level() == Some(level));
+        let declarations = readable(&self.snapshot.declarations).filter(|(_, declaration)| declaration.spec.level.0 == level);
+        let levels = readable(&self.snapshot.levels).filter(|(_, other)| other.spec.extends.iter().any(|extended| extended.0 == level));
+        namespaces
+            .map(|namespace| format!("namespace {}", namespace.name))
+            .chain(declarations.map(|(key, _)| format!("declaration {key}")))
+            .chain(levels.map(|(name, _)| format!("level {name}")))
+            .collect()
+    }
+
+    /// What was last seen of the policies that should be in place. An operator that has just started has seen nothing yet, but
+    /// the statuses hold what was seen of the same policies before.
+    pub(super) fn seen(&self) -> Option<&Outcome> {
+        let probe = self.snapshot.probe.as_ref().filter(|probe| probe.policies == self.policies);
+        let told = |level: &SensitivityLevel| {
+            let status = level.status.as_ref();
+            let same = status.and_then(|status| status.policy_digest.as_ref()) == Some(&self.policies);
+            same && status
+                .is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == ENFORCED && condition.status == "True"))
+        };
+        match probe {
+            Some(probe) => Some(&probe.outcome),
+            None if self.snapshot.probe.is_none() => {
+                readable(&self.snapshot.levels).any(|(_, level)| told(level)).then_some(&Outcome::Holds)
+            }
+            None => None,
+        }
+    }
+
+    fn judge_pods(&mut self) {
+        let mut by_level: BTreeMap<&'a str, Found> = BTreeMap::new();
+        let mut by_declaration: BTreeMap<&'a str, Found> = BTreeMap::new();
+        for (key, pod) in self.snapshot.pods.iter().filter(|(_, pod)| !pod.finished) {
+            let levels = self.levels_of(pod);
+            let verdicts: BTreeMap<&str, Verdict> =
+                levels.iter().map(|level| (*level, placement::judge(&self.clearing.spec, [*level], pod.node.as_deref()))).collect();
+            for (level, verdict) in &verdicts {
+                by_level.entry(level).or_default().add(key, pod, verdict);
+            }
+            for (declaration_key, declaration) in self.declarations_in(&pod.namespace) {
+                if let Some(verdict) = verdicts.get(declaration.spec.level.0.as_str()).filter(|_| selects(declaration, pod)) {
+                    by_declaration.entry(declaration_key).or_default().add(key, pod, verdict);
+                }
+            }
+        }
+        for found in by_level.values_mut().chain(by_declaration.values_mut()) {
+            found.violations.sort_by(|a, b| (a.created, &a.pod).cmp(&(b.created, &b.pod)));
+        }
+        (self.found_by_level, self.found_by_declaration) = (by_level, by_declaration);
+    }
+}
+
+impl Found {
+    fn add(&mut self, key: &str, pod: &PodFacts, verdict: &Verdict) {
+        match verdict {
+            Verdict::Compliant => self.tally.compliant += 1,
+            Verdict::Unplaced => self.tally.unknown += 1,
+            Verdict::Violating(why) => {
+                self.tally.violating += 1;
+                let node = pod.node.clone().unwrap_or_default();
+                self.violations.push(Misplaced { pod: key.to_owned(), node, why: why.clone(), created: pod.created });
+            }
+        }
+    }
+}
+
+/// The qualification of a cloud to put forward.
+pub(super) fn best(standing: &CloudStanding) -> Option<&Standing> {
+    standing.qualifications.get(standing.best?)
+}
+
+/// Whether a declaration concerns a pod of its namespace.
+fn selects(declaration: &DataDeclaration, pod: &PodFacts) -> bool {
+    declaration
+        .spec
+        .workloads
+        .as_ref()
+        .is_none_or(|workloads| pod.has_labels(workloads.match_labels.iter().map(|(key, value)| (key.as_str(), value.0.as_str()))))
+}
+
+/// The objects of a table that can be read.
+pub(super) fn readable<K>(table: &Table<Read<K>>) -> impl Iterator<Item = (&str, &K)> {
+    table.iter().filter_map(|(key, read)| Some((key.as_str(), read.as_ref().as_ref().ok()?)))
+}
+
+fn declarations(snapshot: &Snapshot) -> BTreeMap<&str, Vec<(&str, &DataDeclaration)>> {
+    let mut by_namespace: BTreeMap<&str, Vec<(&str, &DataDeclaration)>> = BTreeMap::new();
+    for (key, declaration) in readable(&snapshot.declarations) {
+        if let Some(namespace) = declaration.metadata.namespace.as_deref() {
+            by_namespace.entry(namespace).or_default().push((key, declaration));
+        }
+    }
+    for declarations in by_namespace.values_mut() {
+        declarations.sort_by_key(|(key, declaration)| (declaration.creation_timestamp(), *key));
+    }
+    by_namespace
+}
+
+fn clearing(snapshot: &Snapshot, assessment: &Assessment, belonging: &BTreeMap<&str, Belonging<'_>>, now: Timestamp) -> Clearing {
+    let levels = snapshot.levels.iter().map(|(name, read)| (name.clone(), rule(read.as_ref().as_ref().ok()))).collect();
+    let nodes = belonging.iter().filter_map(|(node, belonging)| match belonging {
+        Belonging::Cloud(cloud) if assessment.clouds.contains_key(*cloud) => Some(((*node).to_owned(), (*cloud).to_owned())),
+        _ => None,
+    });
+    let nodes = nodes.collect();
+    let namespaces = snapshot.namespaces.values().filter_map(|namespace| Some((namespace.name.clone(), level_of(namespace)?.to_owned())));
+    let namespaces = namespaces.collect();
+    let previous = snapshot.clearance().map(|clearance| &clearance.spec);
+    let facts = placement::Facts {
+        assessment,
+        levels: &levels,
+        nodes: &nodes,
+        namespaces: &namespaces,
+        previous,
+        stale: !snapshot.stale.is_empty(),
+    };
+    placement::clear(&facts, now)
+}
+
+fn level_of(namespace: &NamespaceFacts) -> Option<&str> {
+    namespace.level().filter(|level| !level.is_empty())
+}
+
+/// The rule of a level; that of one that cannot be read is the default, and no cloud satisfies it.
+fn rule(level: Option<&SensitivityLevel>) -> LevelRule {
+    const A_WEEK_END: SignedDuration = SignedDuration::from_hours(72);
+    level.map_or(LevelRule { unattended_for: A_WEEK_END, on_trust_loss: OnTrustLoss::Block, schedulers: Vec::new() }, |level| LevelRule {
+        unattended_for: level.spec.unattended_for.duration().unwrap_or(A_WEEK_END),
+        on_trust_loss: level.spec.on_trust_loss,
+        schedulers: level.spec.schedulers.clone(),
+    })
+}
+
+fn settings(snapshot: &Snapshot) -> guard::Settings {
+    let having = |enforcement: Enforcement| {
+        readable(&snapshot.levels)
+            .filter(move |(_, level)| level.spec.enforcement == enforcement)
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    };
+    guard::Settings {
+        operator: snapshot.host.user.clone(),
+        namespace: snapshot.host.namespace.clone(),
+        node_labelers: snapshot.host.node_labelers.clone(),
+        audit: having(Enforcement::Audit),
+        warn: having(Enforcement::Warn),
+    }
+}
+
+fn under_way(snapshot: &Snapshot) -> Option<(String, String)> {
+    if let Some((key, error)) = snapshot.failures.iter().find(|(key, _)| !key.ends_with(" status")) {
+        return Some(("WriteFailed".to_owned(), format!("writing {key} failed and is tried again: {error}")));
+    }
+    (!snapshot.stale.is_empty()).then(|| {
+        let message =
+            format!("{} cannot be read at the moment: what is known of them is kept, and no clearance is renewed", listed(&snapshot.stale));
+        ("WatchBroken".to_owned(), message)
+    })
+}
+
+/// The instant at which a date ends, at 24:00 in `time_zone`.
+pub(super) fn end_of_day(date: Date, time_zone: &str) -> Option<Timestamp> {
+    let time_zone = jiff::tz::db().get(time_zone).ok()?;
+    Some(date.tomorrow().ok()?.to_zoned(time_zone).ok()?.timestamp())
+}
+
+/// `1 node`, `2 nodes`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// Names in a sentence; `nothing` if there are none, and no more than a reader wants.
+pub(super) fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    match names.len() {
+        0 => "nothing".to_owned(),
+        total if total > MOST => format!("{} and {} more", shown.join(", "), total - MOST),
+        _ => shown.join(", "),
+    }
+}

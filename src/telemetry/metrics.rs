@@ -1,0 +1,160 @@
+//! Metrics: prefixed `rempart_`, base units, and no label whose values a user could make endless.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::plan::{Outcome, Summary};
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// All metrics of the operator.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    nodes: Family<LevelLabel, Gauge>,
+    pods: Family<VerdictLabels, Gauge>,
+    clearance_ends: Family<LevelLabel, Seconds>,
+    qualification_ends: Family<CloudLabel, Seconds>,
+    guarded: Gauge,
+    probe_holds: Gauge,
+    last_plan: Seconds,
+    plan_duration: Histogram,
+    writes: Family<WriteLabels, Counter>,
+    watch_failures: Family<KindLabel, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LevelLabel {
+    level: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloudLabel {
+    cloud: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    level: String,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: String,
+    result: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("rempart");
+        let mut inner = Inner {
+            registry: Registry::default(),
+            nodes: Family::default(),
+            pods: Family::default(),
+            clearance_ends: Family::default(),
+            qualification_ends: Family::default(),
+            guarded: Gauge::default(),
+            probe_holds: Gauge::default(),
+            last_plan: Seconds::default(),
+            plan_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
+            writes: Family::default(),
+            watch_failures: Family::default(),
+        };
+        registry.register("build", "Version of the operator", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register("cleared_nodes", "Nodes cleared for a level", inner.nodes.clone());
+        registry.register("pods", "Pods that a level applies to, by verdict", inner.pods.clone());
+        registry.register_with_unit(
+            "clearance_end_timestamp",
+            "Instant until which the API server accepts a level without hearing from the operator",
+            Unit::Seconds,
+            inner.clearance_ends.clone(),
+        );
+        registry.register_with_unit(
+            "qualification_end_timestamp",
+            "Instant at which the best qualification of a cloud ends",
+            Unit::Seconds,
+            inner.qualification_ends.clone(),
+        );
+        registry.register("guarded", "1 if the Clearance and every policy and binding are in place", inner.guarded.clone());
+        registry.register("probe_holds", "1 if the API server was last seen to refuse a violation", inner.probe_holds.clone());
+        registry.register_with_unit("last_plan_timestamp", "Instant of the last plan", Unit::Seconds, inner.last_plan.clone());
+        registry.register_with_unit("plan_duration", "Time that a plan takes", Unit::Seconds, inner.plan_duration.clone());
+        registry.register("writes", "Writes to the API server, by kind and result", inner.writes.clone());
+        registry.register("watch_failures", "Failures of a watch, each followed by another try", inner.watch_failures.clone());
+        inner.registry = registry;
+        Self(Arc::new(inner))
+    }
+}
+
+impl Metrics {
+    /// Counts a write.
+    pub fn written(&self, kind: &str, succeeded: bool) {
+        let result = if succeeded { "success" } else { "failure" };
+        self.0.writes.get_or_create(&WriteLabels { kind: kind.to_owned(), result }).inc();
+    }
+
+    /// Counts a failure of a watch.
+    pub fn watch_failed(&self, kind: &str) {
+        self.0.watch_failures.get_or_create(&KindLabel { kind: kind.to_owned() }).inc();
+    }
+
+    /// Keeps what a probe found.
+    pub fn probed(&self, outcome: &Outcome) {
+        self.0.probe_holds.set(i64::from(*outcome == Outcome::Holds));
+    }
+
+    /// Keeps what a plan found. Levels and clouds that are gone go from the metrics too.
+    pub fn planned(&self, summary: &Summary, guarded: bool, now: Timestamp, took: Duration) {
+        let inner = &self.0;
+        inner.guarded.set(i64::from(guarded));
+        inner.last_plan.set(now.as_duration().as_secs_f64());
+        inner.plan_duration.observe(took.as_secs_f64());
+        inner.nodes.clear();
+        inner.pods.clear();
+        inner.clearance_ends.clear();
+        inner.qualification_ends.clear();
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        for (level, nodes) in &summary.nodes {
+            inner.nodes.get_or_create(&LevelLabel { level: level.clone() }).set(gauge(*nodes));
+        }
+        for (level, counts) in &summary.pods {
+            for (verdict, count) in ["compliant", "violating", "unplaced"].into_iter().zip(counts) {
+                inner.pods.get_or_create(&VerdictLabels { level: level.clone(), verdict }).set(gauge(*count));
+            }
+        }
+        for (level, instant) in &summary.not_after {
+            inner.clearance_ends.get_or_create(&LevelLabel { level: level.clone() }).set(instant.as_duration().as_secs_f64());
+        }
+        for (cloud, instant) in &summary.qualified_until {
+            inner.qualification_ends.get_or_create(&CloudLabel { cloud: cloud.clone() }).set(instant.as_duration().as_secs_f64());
+        }
+    }
+
+    /// All of them in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.0.registry);
+        text
+    }
+}

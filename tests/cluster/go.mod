@@ -1,0 +1,3 @@
+module rempart/tests/cluster
+
+go 1.26.0

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// ownProcessGroup keeps a terminal's Ctrl-C for us alone, so that we end the children in order. Only
+// Linux can end them should we be killed.
+func ownProcessGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}

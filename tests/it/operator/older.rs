@@ -1,0 +1,113 @@
+//! What was there before a namespace got its level.
+
+use serde_json::{Value, json};
+
+use super::world::{World, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
+use crate::cluster::{apply, wait_until};
+
+fn workload(kind: &str, name: &str, replicas: Option<u32>, gate: bool) -> Value {
+    let mut template = json!({"metadata": {"labels": {"app": name}}, "spec": pod("x")["spec"]});
+    if gate {
+        template["spec"]["nodeSelector"] = json!({"example.com/nowhere": "yes"});
+    }
+    let mut object = json!({
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "emr"},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
+    });
+    if let Some(replicas) = replicas {
+        object["spec"]["replicas"] = replicas.into();
+    }
+    object
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiting() {
+    let world = World::guarded("older").await;
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), interne()]).await;
+    world.nodes("aws", 3, "aws").await;
+    world.wait_nodes("aws", "interne", true).await;
+    apply(&world.admin, &[namespace("emr", None)]).await;
+    apply(
+        &world.admin,
+        &[
+            workload("DaemonSet", "each", None, false),
+            workload("Deployment", "runs", Some(3), false),
+            workload("Deployment", "waits", Some(2), true),
+        ],
+    )
+    .await;
+    wait_until("six pods run and two wait", async || {
+        let pods = world.pods("emr").await;
+        let running = pods.iter().filter(|(_, _, phase)| phase == "Running").count();
+        if (pods.len(), running) == (8, 6) { Ok(()) } else { Err(pods) }
+    })
+    .await;
+    world
+        .create_pod("emr", &{
+            let mut alone = pod("alone");
+            alone["spec"]["nodeSelector"] = json!({"example.com/nowhere": "yes"});
+            alone
+        })
+        .await
+        .accepted()
+        .unwrap();
+    let before: Vec<String> =
+        world.pods("emr").await.into_iter().filter(|(_, _, phase)| phase == "Running").map(|(name, _, _)| name).collect();
+
+    world.nodes("snc", 2, "snc").await;
+    world.wait_nodes("snc", "restreint", true).await;
+    apply(&world.admin, &[namespace("emr", Some("restreint"))]).await;
+
+    // Waiting pods come back with the selector; the one without a controller is nobody's to make again, and stays.
+    wait_until("waiting pods carry the selector", async || {
+        let pods = world.items("/api/v1/namespaces/emr/pods").await;
+        let waiting =
+            pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == "waits" && pod["metadata"]["deletionTimestamp"].is_null());
+        let selectors: Vec<&Value> =
+            waiting.map(|pod| &pod["spec"]["nodeSelector"]["rempart.node-restriction.kubernetes.io/restreint"]).collect();
+        if selectors.len() == 2 && selectors.iter().all(|selector| **selector == "cleared") {
+            Ok(())
+        } else {
+            Err(format!("{selectors:?}"))
+        }
+    })
+    .await;
+    world.get("/api/v1/namespaces/emr/pods/alone").await.expect("it is still there");
+
+    // The DaemonSet's template is rewritten by the API server, and its controller moves its pods.
+    wait_until("the DaemonSet has a pod on each cleared node", async || {
+        let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
+        if set["status"]["desiredNumberScheduled"] == 2 && set["status"]["numberReady"] == 2 {
+            Ok(())
+        } else {
+            Err(set["status"].to_string())
+        }
+    })
+    .await;
+
+    // What runs goes on running, and is reported with its node.
+    let running: Vec<String> = world
+        .pods("emr")
+        .await
+        .into_iter()
+        .filter(|(name, _, phase)| phase == "Running" && name.starts_with("runs-"))
+        .map(|(name, _, _)| name)
+        .collect();
+    assert_eq!(running, before.iter().filter(|name| name.starts_with("runs-")).cloned().collect::<Vec<_>>());
+    let level = world.wait_condition("sensitivitylevels/restreint", "Compliant", "False", "3 pods on nodes that are not cleared").await;
+    assert!(level["status"]["conditions"].to_string().contains("on aws-"), "{}", level["status"]);
+
+    // And can be updated, evicted and deleted.
+    let name = &running[0];
+    world.patch(&format!("/api/v1/namespaces/emr/pods/{name}"), json!({"metadata": {"annotations": {"example.com/seen": "yes"}}})).await;
+    world.delete(&format!("/api/v1/namespaces/emr/pods/{name}")).await;
+    let pods = wait_until("its successor runs on a cleared node", async || {
+        let pods = world.pods("emr").await;
+        let moved = pods.iter().any(|(pod, node, phase)| {
+            pod.starts_with("runs-") && phase == "Running" && node.as_ref().is_some_and(|node| node.starts_with("snc-"))
+        });
+        if moved { Ok(pods) } else { Err(pods) }
+    })
+    .await;
+    assert!(pods.iter().all(|(pod, _, _)| pod != name));
+}
