@@ -192,19 +192,19 @@ pub(super) fn declarations() -> Vec<Case> {
             declaration("new", "restreint"),
             Accepted,
         ),
-        malformed("attack A9 a declaration with no level", json!({}), "spec.level: Required value"),
-        malformed("attack A9 an empty level", json!({"level": ""}), "spec.level: Invalid value"),
-        malformed("attack A9 a level that is no name", json!({"level": "a b/c"}), "spec.level: Invalid value"),
-        malformed("attack A9 a level of 300 letters", json!({"level": "a".repeat(300)}), "spec.level: Too long"),
-        malformed("attack A9 a reserved level", json!({"level": "rempart-canary"}), "names that start with rempart are reserved"),
+        malformed("attack A9 a declaration with no level", &json!({}), "spec.level: Required value"),
+        malformed("attack A9 an empty level", &json!({"level": ""}), "spec.level: Invalid value"),
+        malformed("attack A9 a level that is no name", &json!({"level": "a b/c"}), "spec.level: Invalid value"),
+        malformed("attack A9 a level of 300 letters", &json!({"level": "a".repeat(300)}), "spec.level: Too long"),
+        malformed("attack A9 a reserved level", &json!({"level": "rempart-canary"}), "names that start with rempart are reserved"),
         malformed(
             "attack A9 workloads with no labels",
-            json!({"level": "restreint", "workloads": {}}),
+            &json!({"level": "restreint", "workloads": {}}),
             "spec.workloads.matchLabels: Required value",
         ),
         malformed(
             "attack A9 workloads with empty labels",
-            json!({"level": "restreint", "workloads": {"matchLabels": {}}}),
+            &json!({"level": "restreint", "workloads": {"matchLabels": {}}}),
             "should have at least 1 properties",
         ),
         request(
@@ -219,7 +219,7 @@ pub(super) fn declarations() -> Vec<Case> {
     ]
 }
 
-fn malformed(row: &'static str, spec: Value, words: &'static str) -> Case {
+fn malformed(row: &'static str, spec: &Value, words: &'static str) -> Case {
     let declaration = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "DataDeclaration", "metadata": {"name": "new"}, "spec": spec});
     let path = "/apis/rempart.dev/v1alpha1/namespaces/plain/datadeclarations";
     request("", row, Who::Tenant, Method::POST, path, declaration, RefusedByOthers(words))
