@@ -23,7 +23,7 @@ use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::Value;
 
 /// How long a condition may take to come true; the rest is for busy machines.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running control plane.
 pub struct Cluster {
@@ -247,8 +247,13 @@ pub async fn wait_until<T, E: Debug>(what: &str, mut condition: impl AsyncFnMut(
     }
 }
 
-/// The request must have been refused with 403 and a message that contains `text`.
+/// The request must have been refused by admission, with a message that contains `text`. That is 403, but 422 from a
+/// policy whose parameter is not there or cannot be read.
 #[track_caller]
 pub fn expect_refused(answer: &Answer, text: &str) {
-    assert!(answer.status == 403 && answer.refusal().contains(text), "expected a refusal that says {text:?}, got {}", answer.body);
+    assert!(
+        [403, 422].contains(&answer.status) && answer.refusal().contains(text),
+        "expected a refusal that says {text:?}, got {}",
+        answer.body
+    );
 }

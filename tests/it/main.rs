@@ -4,7 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap is its failure")]
 
-#[allow(dead_code, reason = "the guard suite uses the rest")]
 mod cluster;
+mod guard;
 mod house;
 mod operator;

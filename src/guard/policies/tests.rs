@@ -16,7 +16,8 @@ fn policies_of(objects: &[AdmissionObject]) -> impl Iterator<Item = &AdmissionOb
 
 /// What `kubectl apply` would be given.
 fn text(objects: impl IntoIterator<Item = AdmissionObject>) -> String {
-    objects.into_iter().map(|object| format!("---\n{}", serde_saphyr::to_string(&object.object).unwrap())).collect()
+    let documents: Vec<String> = objects.into_iter().map(|object| serde_saphyr::to_string(&object.object).unwrap()).collect();
+    documents.join("---\n")
 }
 
 /// Every string in `value`, with where it stands.
@@ -48,16 +49,16 @@ fn this_is_what_other_settings_change() {
     };
     let before: BTreeMap<_, _> =
         policies(&Settings::default()).into_iter().map(|object| ((object.kind, object.name.clone()), object.object)).collect();
-    let mut changes = String::new();
+    let filled = Regex::new(r"'(sovereignty|system:serviceaccount:[^ ]*|interne)'.*?[\])]").unwrap();
+    let mut changes = Vec::new();
     for object in policies(&settings) {
         let old = strings(&before[&(object.kind, object.name.clone())]);
         for (place, line) in strings(&object.object).into_iter().filter(|entry| !old.contains(entry)) {
-            let shown = Regex::new(r"'(sovereignty|system:serviceaccount:[^ ]*|interne)'.*?[\])]").unwrap();
-            let shown = shown.find_iter(&line).map(|found| found.as_str()).collect::<Vec<_>>().join(" … ");
-            changes += &format!("{} {}{place}: {}\n", object.kind.as_str(), object.name, if shown.is_empty() { &line } else { &shown });
+            let shown = filled.find_iter(&line).map(|found| found.as_str()).collect::<Vec<_>>().join(" … ");
+            changes.push(format!("{} {}{place}: {}", object.kind.as_str(), object.name, if shown.is_empty() { &line } else { &shown }));
         }
     }
-    insta::assert_snapshot!(changes);
+    insta::assert_snapshot!(changes.join("\n"));
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn every_refusal_has_a_message_of_one_line_and_a_reason_and_every_policy_a_descr
 
 #[test]
 fn the_names_in_the_files_are_those_of_the_api() {
-    let known = [names::SENSITIVITY, names::DECLARED, names::DECLARED_BY, "rempart.dev/v1alpha1", "rempart.dev/"];
+    let known = [SENSITIVITY, names::DECLARED, names::DECLARED_BY, "rempart.dev/v1alpha1", "rempart.dev/"];
     let key = Regex::new(r"[a-z.-]*rempart[a-z.-]*/[a-z0-9-]*").unwrap();
     for (place, line) in SOURCE.iter().flat_map(strings) {
         for found in key.find_iter(&line).map(|found| found.as_str()) {
@@ -198,7 +199,7 @@ fn the_names_in_the_files_are_those_of_the_api() {
         }
     }
     let all = FILES.concat();
-    for name in [names::CANARY, names::NO_LEVEL, names::CLEARED, OPERATOR, NAMESPACE] {
+    for name in [names::CANARY, NO_LEVEL, names::CLEARED, OPERATOR, NAMESPACE] {
         assert!(all.contains(name), "{name}");
     }
 }

@@ -1,0 +1,8 @@
+//! The policies on a real API server, with no operator: the test writes the Clearance and the marks in its place.
+
+mod cases;
+mod closed;
+mod holes;
+mod open;
+mod webhook;
+mod world;

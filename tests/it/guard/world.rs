@@ -1,0 +1,160 @@
+//! What every case of this suite finds: levels, clouds, nodes, namespaces, and objects older than the policies.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use kube::Client;
+use rempart::api::names::{CLEARANCE_PREFIX, DECLARED, SENSITIVITY};
+use rempart::api::{Clearance, crds};
+use rempart::guard::{AdmissionObject, Settings, policies};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::cases::{Case, Deviation, cases};
+use super::webhook;
+use crate::cluster::{Cluster, api_of, apply, try_apply, wait_until, yaml};
+
+pub(super) const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
+
+/// A control plane with all this in it.
+pub(super) struct World {
+    cluster: LazyLock<Cluster>,
+    ready: OnceCell<()>,
+}
+
+impl World {
+    pub(super) const fn new(start: fn() -> Cluster) -> Self {
+        Self { cluster: LazyLock::new(start), ready: OnceCell::const_new() }
+    }
+
+    /// The control plane, once all is written and every policy bites.
+    pub(super) async fn ready(&self) -> &Cluster {
+        self.ready.get_or_init(|| build(&self.cluster)).await;
+        &self.cluster
+    }
+}
+
+/// Where nobody takes anything away.
+pub(super) static QUIET: World = World::new(|| Cluster::start("guard", &["--nodes", "8"]));
+
+/// The set under test: one level is in `Warn`, one in `Audit`.
+pub(super) fn guard() -> Vec<AdmissionObject> {
+    policies(&Settings { audit: ["observe".to_owned()].into(), warn: ["interne".to_owned()].into(), ..Settings::default() })
+}
+
+pub(super) fn clearance() -> Value {
+    let mut clearance = yaml(include_str!("clearance.yaml")).remove(0);
+    let typed: Clearance = serde_json::from_value(clearance.clone()).expect("it is a Clearance");
+    clearance["spec"] = serde_json::to_value(typed.spec).expect("it is JSON");
+    clearance
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    /// `system:masters`: only admission refuses anything.
+    Admin,
+    Operator,
+    /// All rights on everything but our cluster-wide kinds, no `declassify`.
+    Tenant,
+    /// A tenant who holds `declassify`.
+    Officer,
+    Scheduler,
+    OtherScheduler,
+    JobController,
+    NamespaceController,
+    /// Of node-5, which is not cleared; with a certificate.
+    Kubelet,
+}
+
+/// The clients of a test.
+pub(super) struct Clients(HashMap<Who, Client>);
+
+impl Clients {
+    pub(super) async fn of(cluster: &Cluster) -> Self {
+        let masters = ["system:masters"];
+        Self(HashMap::from([
+            (Who::Admin, cluster.admin().await),
+            (Who::Operator, cluster.user(OPERATOR, &masters).await),
+            (Who::Tenant, cluster.user("tenant", &["system:authenticated", "tenants"]).await),
+            (Who::Officer, cluster.user("officer", &["system:authenticated", "tenants", "officers"]).await),
+            (Who::Scheduler, cluster.user("system:kube-scheduler", &["system:authenticated"]).await),
+            (Who::OtherScheduler, cluster.user("other-scheduler", &masters).await),
+            (Who::JobController, cluster.user("system:serviceaccount:kube-system:job-controller", &masters).await),
+            (Who::NamespaceController, cluster.user("system:serviceaccount:kube-system:namespace-controller", &masters).await),
+            (Who::Kubelet, cluster.kubelet("node-5").await),
+        ]))
+    }
+
+    pub(super) fn client(&self, who: Who) -> &Client {
+        &self.0[&who]
+    }
+}
+
+async fn build(cluster: &Cluster) {
+    let clients = Clients::of(cluster).await;
+    let (admin, operator) = (clients.client(Who::Admin), clients.client(Who::Operator));
+
+    let crds: Vec<Value> = crds().iter().map(|crd| serde_json::to_value(crd).expect("a CRD is JSON")).collect();
+    apply(admin, &crds).await;
+    wait_until("the kinds are served", async || try_apply(operator, &clearance()).await).await;
+
+    let mut older = yaml(include_str!("older.yaml"));
+    older.extend(plain_pods("plain-before"));
+    older.push(webhook::configuration().await);
+    for object in older {
+        // A new namespace has its service account, and a new kind its path, a moment later.
+        wait_until("objects older than the policies are there", async || try_apply(admin, &object).await).await;
+    }
+
+    let guard: Vec<Value> = guard().into_iter().map(|object| object.object).collect();
+    apply(operator, &guard).await;
+    for node in ["node-0", "node-1", "node-2", "node-3"] {
+        let labels: HashMap<String, &str> =
+            ["restreint", "sante", "late"].map(|level| (format!("{CLEARANCE_PREFIX}{level}"), "cleared")).into_iter().collect();
+        apply(operator, &[json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": labels}})]).await;
+    }
+    let taints = json!([{"key": "rempart.dev/hold", "effect": "NoSchedule"}]);
+    apply(operator, &[json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-7"}, "spec": {"taints": taints}})]).await;
+    apply(operator, &[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "marked", "labels": {DECLARED: "true"}}})])
+        .await;
+
+    let all = cases();
+    let bindings = guard.iter().filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("Binding")));
+    for binding in bindings {
+        let name = binding["metadata"]["name"].as_str().expect("it has a name");
+        let decided: Vec<&Case> = all.iter().filter(|case| case.binding == name && case.needs.is_empty()).collect();
+        wait_until(&format!("{name} in force"), async || holds(&decided, cluster, &clients).await).await;
+    }
+    for object in yaml(include_str!("newer.yaml")) {
+        wait_until("objects made under the policies are there", async || try_apply(admin, &object).await).await;
+    }
+}
+
+/// Whether each case goes as it should; the first that does not, otherwise.
+pub(super) async fn holds(cases: &[&Case], cluster: &Cluster, clients: &Clients) -> Result<(), Deviation> {
+    for case in cases {
+        case.holds(cluster, clients).await?;
+    }
+    Ok(())
+}
+
+/// Pods as a tenant would write them, for a plain namespace.
+pub(super) fn plain_pods(namespace: &str) -> Vec<Value> {
+    let mut pods = yaml(include_str!("plain-pods.yaml"));
+    for pod in &mut pods {
+        pod["metadata"]["namespace"] = namespace.into();
+    }
+    pods
+}
+
+/// A namespace that is made for one test, and taken away by nobody: the control plane ends with the suite.
+pub(super) async fn namespace(client: &Client, name: &str, level: Option<&str>) {
+    let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    if let Some(level) = level {
+        namespace["metadata"]["labels"] = json!({SENSITIVITY: level});
+    }
+    apply(client, &[namespace]).await;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
+    wait_until("the namespace has its service account", async || api_of(client, &account).get("default").await).await;
+}
