@@ -263,6 +263,22 @@ pub fn namespace(name: &str, level: Option<&str>) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 }
 
+/// A JSON merge patch: what is null goes.
+pub fn merged(mut whole: Value, patch: Value) -> Value {
+    let Value::Object(fields) = patch else { return patch };
+    if !whole.is_object() {
+        whole = json!({});
+    }
+    for (key, value) in fields {
+        let merged = merged(whole[&key].take(), value);
+        match merged {
+            Value::Null => drop(whole.as_object_mut().unwrap().remove(&key)),
+            merged => whole[&key] = merged,
+        }
+    }
+    whole
+}
+
 fn folder_of(folder: &str) -> Vec<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
