@@ -121,8 +121,13 @@ impl World {
             let object = self.get(&format!("/apis/rempart.dev/v1alpha1/{path}")).await?;
             let found = condition(&object, type_);
             let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            let said = format!("{}: {}", found["reason"], found["message"]);
-            if current && found["status"] == status && said.contains(text) { Ok(object) } else { Err(format!("{:#}", object["status"])) }
+            let text_of = |field: &str| found[field].as_str().unwrap_or_default();
+            let said = format!("{}: {}", text_of("reason"), text_of("message"));
+            if current && found["status"] == status && said.contains(text) {
+                Ok(object)
+            } else {
+                Err(format!("generation {}: {:#}", object["metadata"]["generation"], object["status"]))
+            }
         })
         .await
     }
