@@ -50,7 +50,8 @@ fn clearance(view: &View<'_>) -> Option<Step> {
 }
 
 /// A namespace gets the level of its first declaration, unless it has one, and the mark that holds its pods to its declarations.
-/// Declarations of levels that are not enforced give no mark: what the mark selects is refused, not reported.
+/// Declarations of levels that are not enforced give no mark: what the mark selects is refused, not reported. A declaration that
+/// cannot be read takes no mark off: the API server may well be able to read its level.
 fn namespaces<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     view.snapshot.namespaces.values().filter(|namespace| !namespace.deleting && !view.is_system(&namespace.name)).filter_map(|namespace| {
         let declarations = view.declarations_in(&namespace.name);
@@ -59,7 +60,8 @@ fn namespaces<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
         if let (None, Some(declaration)) = (namespace.level(), whole) {
             labels.insert(SENSITIVITY.to_owned(), Some(declaration.spec.level.0.clone()));
         }
-        let holds = declarations.iter().any(|(_, declaration)| view.is_enforced(&declaration.spec.level.0));
+        let holds = declarations.iter().any(|(_, declaration)| view.is_enforced(&declaration.spec.level.0))
+            || namespace.is_marked() && view.has_malformed_declaration(&namespace.name);
         if holds != namespace.is_marked() {
             labels.insert(DECLARED.to_owned(), holds.then(|| "true".to_owned()));
         }

@@ -128,6 +128,12 @@ impl<'a> View<'a> {
         self.declarations.get(namespace).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a declaration of `namespace` cannot be read: then nothing can be said of what it holds.
+    pub(super) fn has_malformed_declaration(&self, namespace: &str) -> bool {
+        let malformed = self.snapshot.declarations.values().filter(|read| read.is_err());
+        malformed.into_iter().any(|read| metadata(read).namespace.as_deref() == Some(namespace))
+    }
+
     /// Levels of a whole namespace: its label, and declarations without `workloads`.
     pub(super) fn namespace_levels(&self, namespace: &str) -> BTreeSet<&str> {
         let label = self.snapshot.namespaces.get(namespace).and_then(|namespace| namespace.level());

@@ -64,7 +64,10 @@ fn step<S: Serialize + PartialEq>(
 fn malformed_step(view: &View<'_>, kind: &'static str, malformed: &Malformed) -> Option<Step> {
     let metadata = &malformed.metadata;
     let mut conditions = Conditions::new(&malformed.conditions, metadata.generation, view.now);
-    let message = format!("{}: write the object again in the form of its CRD; until then it counts for nothing", malformed.error);
+    let message = format!(
+        "{}: write the object again in the form of its CRD, with kubectl replace or patch; until then it counts for nothing",
+        malformed.error
+    );
     conditions.stalled("Malformed", &message);
     let (found, notices) = conditions.finish();
     let unchanged = same(&malformed.conditions, &found);
