@@ -1,5 +1,6 @@
 //! The operator on a real control plane, under its own ServiceAccount with the rights of `deploy/`.
 
+mod conditions;
 mod input;
 mod malformed;
 mod placed;

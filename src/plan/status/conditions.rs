@@ -51,6 +51,13 @@ impl<'a> Conditions<'a> {
         });
     }
 
+    /// Says again what was said before, if it was said for `reason`.
+    pub(super) fn repeat(&mut self, type_: &str, reason: &str) -> bool {
+        let before = self.before.iter().find(|before| before.type_ == type_ && before.reason == reason);
+        self.found.extend(before.map(|before| Condition { observed_generation: Some(self.generation), ..before.clone() }));
+        before.is_some()
+    }
+
     /// `Ready` with its kstatus companions: a spec that must change is stalled, work that is under way is reconciling.
     pub(super) fn readiness(&mut self, problems: &[Problem], under_way: Option<&(String, String)>, accepted: impl Into<String>) {
         if let Some((reason, message)) = under_way.filter(|_| problems.is_empty()) {

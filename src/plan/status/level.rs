@@ -8,6 +8,9 @@ use crate::plan::snapshot::Outcome;
 use crate::plan::steps::Notice;
 use crate::plan::view::{Found, View, count, listed};
 
+/// Reason of `Enforced` when it is true.
+const PROBE_REFUSED: &str = "ProbeRefused";
+
 pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (SensitivityLevelStatus, Vec<Notice>) {
     let before = level.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut conditions = Conditions::new(before, level.metadata.generation, view.now);
@@ -25,7 +28,7 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     };
     conditions.readiness(view.register.level_problems(name), view.under_way.as_ref(), accepted);
     satisfiable(view, name, &clouds, &mut conditions);
-    enforced(view, Some(level.spec.enforcement), &mut conditions);
+    enforced(view, name, &mut conditions);
     compliant(&found, &mut conditions);
 
     let (conditions, notices) = conditions.finish();
@@ -73,14 +76,14 @@ fn no_cloud(view: &View<'_>, name: &str) -> String {
 }
 
 /// Whether the API server does what the level says: true only after it was seen to.
-pub(super) fn enforced(view: &View<'_>, enforcement: Option<Enforcement>, conditions: &mut Conditions<'_>) {
+pub(super) fn enforced(view: &View<'_>, level: &str, conditions: &mut Conditions<'_>) {
     let by_hand = if view.snapshot.host.mutates {
         ""
     } else {
         "; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves"
     };
     let probe = view.snapshot.probe.as_ref().filter(|probe| probe.policies == view.policies);
-    match (enforcement, probe.map(|probe| &probe.outcome)) {
+    match (view.enforcement(level), probe.map(|probe| &probe.outcome)) {
         (None, _) => conditions.set(
             ENFORCED,
             Truth::False,
@@ -102,14 +105,24 @@ pub(super) fn enforced(view: &View<'_>, enforcement: Option<Enforcement>, condit
             conditions.set(ENFORCED, Truth::False, "PolicyMissing", "the Clearance, a policy or a binding is missing or altered");
         }
         (Some(Enforcement::Enforce), Some(Outcome::Holds)) => {
-            conditions.set(ENFORCED, Truth::True, "ProbeRefused", format!("the API server was seen to refuse a violation{by_hand}"));
+            conditions.set(ENFORCED, Truth::True, PROBE_REFUSED, format!("the API server was seen to refuse a violation{by_hand}"));
         }
         (Some(Enforcement::Enforce), Some(Outcome::Open(what))) => conditions.set(ENFORCED, Truth::False, "ProbeAdmitted", what.clone()),
         (Some(Enforcement::Enforce), Some(Outcome::Unclear(why))) => conditions.set(ENFORCED, Truth::Unknown, "ProbeUnclear", why.clone()),
+        // An operator that has just started has seen nothing yet. What was seen of these very policies still stands.
+        (Some(Enforcement::Enforce), None)
+            if view.snapshot.probe.is_none()
+                && probed_policies(view, level) == Some(&view.policies)
+                && conditions.repeat(ENFORCED, PROBE_REFUSED) => {}
         (Some(Enforcement::Enforce), None) => {
             conditions.set(ENFORCED, Truth::Unknown, "ProbePending", "the API server was not yet seen to refuse a violation");
         }
     }
+}
+
+/// Digest of the policies that the status of `level` speaks of.
+fn probed_policies<'a>(view: &'a View<'_>, level: &str) -> Option<&'a String> {
+    view.snapshot.levels.get(level)?.as_ref().as_ref().ok()?.status.as_ref()?.policy_digest.as_ref()
 }
 
 /// Whether everything seen is where it may be.
