@@ -131,8 +131,23 @@ impl Writer {
     async fn write_clearance(&self, spec: ClearanceSpec) -> Result<(), WriteError> {
         let object = Clearance::new(CLEARANCE, spec);
         let clearances: Api<Clearance> = Api::all(self.client.clone());
-        clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(object)).await?;
+        match clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(&object)).await {
+            Err(error) if is_malformed(&error) => {
+                self.overwrite(clearances.resource_url(), CLEARANCE, "spec", &json!(object.spec)).await?;
+            }
+            other => drop(other?),
+        }
         Ok(())
+    }
+
+    /// Writes one field of an object whole, where server-side apply cannot.
+    async fn overwrite(&self, url: &str, path: &str, field: &str, value: &Value) -> Result<DynamicObject, kube::Error> {
+        let patch = json!([{"op": "add", "path": format!("/{field}"), "value": value}]);
+        let request = http::Request::patch(format!("{url}/{path}?fieldManager={FIELD_MANAGER}"))
+            .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+            .body(patch.to_string().into_bytes())
+            .map_err(kube::Error::HttpError)?;
+        self.client.request(request).await
     }
 
     /// Writes a policy or binding in place, never by deleting it first. It is replaced whole, because server-side apply
@@ -193,7 +208,13 @@ impl Writer {
             None => Api::all_with(self.client.clone(), &resource),
         };
         let patch = json!({"apiVersion": resource.api_version, "kind": kind, "metadata": {"name": name}, "status": status});
-        match api.patch_status(name, &PatchParams::apply(STATUS_MANAGER).force(), &Patch::Apply(patch)).await {
+        let written = match api.patch_status(name, &PatchParams::apply(STATUS_MANAGER).force(), &Patch::Apply(&patch)).await {
+            Err(error) if is_malformed(&error) => {
+                self.overwrite(api.resource_url(), &format!("{name}/status"), "status", &patch["status"]).await
+            }
+            other => other,
+        };
+        match written {
             Ok(object) => {
                 let uid = object.uid();
                 let regarding = ObjectReference {
@@ -254,6 +275,12 @@ fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), WriteError> {
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
         other => Ok(other.map(drop)?),
     }
+}
+
+/// Whether server-side apply failed because the object, stored under another schema, does not have the form of its kind.
+fn is_malformed(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 500
+        && (status.message.contains("failed to create typed live object") || status.message.contains("to smd typed")))
 }
 
 fn reference<K: Resource<DynamicType = ()>>(namespace: Option<String>, name: &str, uid: &str) -> ObjectReference {

@@ -308,11 +308,10 @@ fn read<K: DeserializeOwned>(mut object: DynamicObject) -> Read<K> {
     object.metadata.managed_fields = None;
     let metadata = object.metadata.clone();
     let conditions = object.data.pointer("/status/conditions").cloned();
-    serde_json::to_value(object).and_then(serde_json::from_value).map_err(|error| {
+    let value = serde_json::json!(object);
+    serde_path_to_error::deserialize(value).map_err(|error| {
         Box::new(Malformed {
-            namespace: metadata.namespace,
-            name: metadata.name.unwrap_or_default(),
-            generation: metadata.generation.unwrap_or_default(),
+            metadata,
             conditions: conditions.and_then(|conditions| serde_json::from_value(conditions).ok()).unwrap_or_default(),
             error: error.to_string(),
         })

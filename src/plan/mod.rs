@@ -9,8 +9,6 @@ mod view;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
-
 pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Table};
 pub use steps::{Notice, Phase, Plan, Relabel, Step, Summary};
 
@@ -52,7 +50,8 @@ fn clearance(view: &View<'_>) -> Option<Step> {
 }
 
 /// A namespace gets the level of its first declaration, unless it has one, and the mark that holds its pods to its declarations.
-/// Declarations of levels that are not enforced give no mark: what the mark selects is refused, not reported.
+/// Declarations of levels that are not enforced give no mark: what the mark selects is refused, not reported. A declaration that
+/// cannot be read takes no mark off: the API server may well be able to read its level.
 fn namespaces<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     view.snapshot.namespaces.values().filter(|namespace| !namespace.deleting && !view.is_system(&namespace.name)).filter_map(|namespace| {
         let declarations = view.declarations_in(&namespace.name);
@@ -61,7 +60,8 @@ fn namespaces<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
         if let (None, Some(declaration)) = (namespace.level(), whole) {
             labels.insert(SENSITIVITY.to_owned(), Some(declaration.spec.level.0.clone()));
         }
-        let holds = declarations.iter().any(|(_, declaration)| view.is_enforced(&declaration.spec.level.0));
+        let holds = declarations.iter().any(|(_, declaration)| view.is_enforced(&declaration.spec.level.0))
+            || namespace.is_marked() && view.has_malformed_declaration(&namespace.name);
         if holds != namespace.is_marked() {
             labels.insert(DECLARED.to_owned(), holds.then(|| "true".to_owned()));
         }
@@ -84,17 +84,19 @@ fn nodes<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
 
 /// A level that is deleted while something names it would leave a name that refuses every pod: its finalizer waits.
 fn levels<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
-    view::readable(&view.snapshot.levels).filter_map(|(name, level)| {
-        let held = level.finalizers().iter().any(|finalizer| finalizer == LEVEL_IN_USE);
-        let deleting = level.metadata.deletion_timestamp.is_some();
-        let finalizers: Vec<String> = match (deleting, held) {
-            (false, false) => level.finalizers().iter().cloned().chain([LEVEL_IN_USE.to_owned()]).collect(),
-            (true, true) if view.users_of(name).is_empty() => {
-                level.finalizers().iter().filter(|finalizer| *finalizer != LEVEL_IN_USE).cloned().collect()
+    let needed = view.needed_levels();
+    view.snapshot.levels.iter().filter_map(move |(name, read)| {
+        let metadata = view::metadata(read);
+        let found = metadata.finalizers.as_deref().unwrap_or_default();
+        let held = found.iter().any(|finalizer| finalizer == LEVEL_IN_USE);
+        let finalizers: Vec<String> = match (metadata.deletion_timestamp.is_some(), held) {
+            (false, false) => found.iter().cloned().chain([LEVEL_IN_USE.to_owned()]).collect(),
+            (true, true) if !needed.contains(name.as_str()) => {
+                found.iter().filter(|finalizer| *finalizer != LEVEL_IN_USE).cloned().collect()
             }
             _ => return None,
         };
-        Some(Step::HoldLevel { name: name.to_owned(), resource_version: level.resource_version().unwrap_or_default(), finalizers })
+        Some(Step::HoldLevel { name: name.clone(), resource_version: metadata.resource_version.clone().unwrap_or_default(), finalizers })
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts};
@@ -92,12 +92,8 @@ pub enum Outcome {
 /// An object of ours that does not have the form of its kind, such as one stored under an older schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Malformed {
-    /// Namespace, if its kind has one.
-    pub namespace: Option<String>,
-    /// Name.
-    pub name: String,
-    /// Generation.
-    pub generation: i64,
+    /// Its metadata, which always has its form.
+    pub metadata: ObjectMeta,
     /// Conditions of its status, as far as they can be read.
     pub conditions: Vec<Condition>,
     /// What is wrong.

@@ -376,8 +376,11 @@ fn a_level_is_held_while_something_names_it() {
 #[test]
 fn what_cannot_be_read_counts_for_nothing_and_affects_nothing_else() {
     let mut world = hospital();
-    let malformed =
-        Malformed { namespace: None, name: "snc".into(), generation: 2, conditions: vec![], error: "missing field `offering`".into() };
+    let malformed = Malformed {
+        metadata: world.0.clouds["snc"].as_ref().as_ref().unwrap().metadata.clone(),
+        conditions: vec![],
+        error: "missing field `offering`".into(),
+    };
     Arc::make_mut(&mut world.0.clouds).insert("snc".into(), Arc::new(Err(Box::new(malformed))));
     let plan = plan(&world.settle(now()).0, now());
     assert!(!plan.clearance.clouds.contains_key("snc"));

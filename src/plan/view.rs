@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, ResourceExt};
 
 use super::admission::is_in_place;
 use super::snapshot::{Outcome, Read, Snapshot, Table};
@@ -128,6 +129,12 @@ impl<'a> View<'a> {
         self.declarations.get(namespace).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a declaration of `namespace` cannot be read: then nothing can be said of what it holds.
+    pub(super) fn has_malformed_declaration(&self, namespace: &str) -> bool {
+        let malformed = self.snapshot.declarations.values().filter(|read| read.is_err());
+        malformed.into_iter().any(|read| metadata(read).namespace.as_deref() == Some(namespace))
+    }
+
     /// Levels of a whole namespace: its label, and declarations without `workloads`.
     pub(super) fn namespace_levels(&self, namespace: &str) -> BTreeSet<&str> {
         let label = self.snapshot.namespaces.get(namespace).and_then(|namespace| namespace.level());
@@ -174,6 +181,22 @@ impl<'a> View<'a> {
             }
             None => None,
         }
+    }
+
+    /// Levels that a namespace, a declaration or a level that stays leads to. Levels that are deleted together with all that
+    /// names them wait for nobody, not even for each other in a circle.
+    pub(super) fn needed_levels(&self) -> BTreeSet<&str> {
+        let namespaces = self.snapshot.namespaces.values().filter_map(|namespace| namespace.level());
+        let declarations = readable(&self.snapshot.declarations).map(|(_, declaration)| declaration.spec.level.0.as_str());
+        let staying = self.snapshot.levels.iter().filter(|(_, read)| metadata(read).deletion_timestamp.is_none());
+        let mut next: Vec<&str> = namespaces.chain(declarations).chain(staying.map(|(name, _)| name.as_str())).collect();
+        let mut needed = BTreeSet::new();
+        while let Some(name) = next.pop() {
+            if let (true, Some(Ok(level))) = (needed.insert(name), self.snapshot.levels.get(name).map(|read| read.as_ref().as_ref())) {
+                next.extend(level.spec.extends.iter().map(|extended| extended.0.as_str()));
+            }
+        }
+        needed
     }
 
     fn judge_pods(&mut self) {
@@ -225,6 +248,11 @@ fn selects(declaration: &DataDeclaration, pod: &PodFacts) -> bool {
         .workloads
         .as_ref()
         .is_none_or(|workloads| pod.has_labels(workloads.match_labels.iter().map(|(key, value)| (key.as_str(), value.0.as_str()))))
+}
+
+/// The metadata of an object, whether or not the rest of it can be read.
+pub(super) fn metadata<K: Resource>(read: &Read<K>) -> &ObjectMeta {
+    read.as_ref().map_or_else(|malformed| &malformed.metadata, |object| object.meta())
 }
 
 /// The objects of a table that can be read.

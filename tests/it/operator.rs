@@ -1,6 +1,9 @@
 //! The operator on a real control plane, under its own ServiceAccount with the rights of `deploy/`.
 
+mod conditions;
 mod dead;
+mod input;
+mod malformed;
 mod older;
 mod placed;
 mod repaired;

@@ -18,7 +18,6 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
     let before = declaration.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut conditions = Conditions::new(before, declaration.metadata.generation, view.now);
     let level = declaration.spec.level.0.as_str();
-    let enforcement = view.enforcement(level);
     let eligible_clouds = view.clouds_cleared_for(level);
     let found = view.found_by_declaration.get(key).cloned().unwrap_or_default();
 
@@ -27,7 +26,7 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
         Some(_) => format!("the pods selected have level {level}; claims follow the namespace, not workloads"),
     };
     conditions.readiness(&problems(view, declaration), view.under_way.as_ref(), accepted);
-    enforced(view, enforcement, &mut conditions);
+    enforced(view, level, &mut conditions);
     compliant(&found, &mut conditions);
     review_due(view, declaration, &mut conditions);
     conflict(view, declaration, &mut conditions);

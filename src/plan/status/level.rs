@@ -25,7 +25,7 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     };
     conditions.readiness(view.register.level_problems(name), view.under_way.as_ref(), accepted);
     satisfiable(view, name, &clouds, &mut conditions);
-    enforced(view, Some(level.spec.enforcement), &mut conditions);
+    enforced(view, name, &mut conditions);
     compliant(&found, &mut conditions);
 
     let (conditions, notices) = conditions.finish();
@@ -73,13 +73,13 @@ fn no_cloud(view: &View<'_>, name: &str) -> String {
 }
 
 /// Whether the API server does what the level says: true only after it was seen to.
-pub(super) fn enforced(view: &View<'_>, enforcement: Option<Enforcement>, conditions: &mut Conditions<'_>) {
+pub(super) fn enforced(view: &View<'_>, level: &str, conditions: &mut Conditions<'_>) {
     let by_hand = if view.snapshot.host.mutates {
         ""
     } else {
         "; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves"
     };
-    match (enforcement, view.seen()) {
+    match (view.enforcement(level), view.seen()) {
         (None, _) => conditions.set(
             ENFORCED,
             Truth::False,

@@ -62,13 +62,18 @@ fn step<S: Serialize + PartialEq>(
 
 /// An object that cannot be read counts for nothing, and says so.
 fn malformed_step(view: &View<'_>, kind: &'static str, malformed: &Malformed) -> Option<Step> {
-    let mut conditions = Conditions::new(&malformed.conditions, Some(malformed.generation), view.now);
-    let message = format!("{}: write the object again in the form of its CRD; until then it counts for nothing", malformed.error);
+    let metadata = &malformed.metadata;
+    let mut conditions = Conditions::new(&malformed.conditions, metadata.generation, view.now);
+    let message = format!(
+        "{}: write the object again in the form of its CRD, with kubectl replace or patch; until then it counts for nothing",
+        malformed.error
+    );
     conditions.stalled("Malformed", &message);
     let (found, notices) = conditions.finish();
     let unchanged = same(&malformed.conditions, &found);
-    let status: Value = json!({"observedGeneration": malformed.generation, "conditions": found});
-    (!unchanged).then(|| Step::WriteStatus { kind, namespace: malformed.namespace.clone(), name: malformed.name.clone(), status, notices })
+    let status: Value = json!({"observedGeneration": metadata.generation, "conditions": found});
+    let name = metadata.name.clone().unwrap_or_default();
+    (!unchanged).then(|| Step::WriteStatus { kind, namespace: metadata.namespace.clone(), name, status, notices })
 }
 
 fn same(before: &[Condition], found: &[Condition]) -> bool {

@@ -133,8 +133,13 @@ impl World {
             let object = self.get(&format!("/apis/rempart.dev/v1alpha1/{path}")).await?;
             let found = condition(&object, type_);
             let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            let said = format!("{}: {}", found["reason"], found["message"]);
-            if current && found["status"] == status && said.contains(text) { Ok(object) } else { Err(format!("{:#}", object["status"])) }
+            let text_of = |field: &str| found[field].as_str().unwrap_or_default();
+            let said = format!("{}: {}", text_of("reason"), text_of("message"));
+            if current && found["status"] == status && said.contains(text) {
+                Ok(object)
+            } else {
+                Err(format!("generation {}: {:#}", object["metadata"]["generation"], object["status"]))
+            }
         })
         .await
     }
@@ -273,6 +278,22 @@ pub fn interne() -> Value {
 pub fn namespace(name: &str, level: Option<&str>) -> Value {
     let labels = level.map(|level| json!({"rempart.dev/sensitivity": level})).unwrap_or(json!({}));
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+}
+
+/// A JSON merge patch: what is null goes.
+pub fn merged(mut whole: Value, patch: Value) -> Value {
+    let Value::Object(fields) = patch else { return patch };
+    if !whole.is_object() {
+        whole = json!({});
+    }
+    for (key, value) in fields {
+        let merged = merged(whole[&key].take(), value);
+        match merged {
+            Value::Null => drop(whole.as_object_mut().unwrap().remove(&key)),
+            merged => whole[&key] = merged,
+        }
+    }
+    whole
 }
 
 fn folder_of(folder: &str) -> Vec<Value> {
