@@ -1,2 +1,3 @@
 //! Rempart.
 pub mod api;
+pub mod trust;

@@ -1,0 +1,47 @@
+//! What is wrong with an object, and what to write instead.
+
+use std::fmt;
+
+/// Something in a spec that has to be changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Path of the field, such as `spec.qualifications[0].validUntil`.
+    pub field: String,
+    /// What is wrong and what to write, in lower case.
+    pub message: String,
+}
+
+impl Problem {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// Collects every problem of an object, so that its author sees all of them at once.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    /// Notes a problem.
+    pub(super) fn note(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.found.push(Problem::new(field, message));
+    }
+
+    /// The value, or nothing and a problem at `field`.
+    pub(super) fn sift<T>(&mut self, field: impl Into<String>, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|message| self.note(field, message)).ok()
+    }
+
+    /// `value` if no problem was found. A value is absent only where a problem says why.
+    pub(super) fn or<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        value.filter(|_| self.found.is_empty()).ok_or(self.found)
+    }
+}
