@@ -32,6 +32,8 @@ mod requirements;
 mod schemes;
 mod spelling;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod unmet;
 mod version;
