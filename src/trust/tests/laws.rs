@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::api::sensitivity_level::{RequiredLocations, Requires};
+use crate::api::sensitivity_level::{RequiredLocations, RequiredOperator, RequiredOwnership, Requires};
 use crate::api::trusted_cloud::{Qualification, TrustedCloudSpec};
 
 use super::super::requirements::Requirements;
@@ -221,8 +221,8 @@ fn asks_for_something(requires: &Requires) -> bool {
         let ownership = requires.non_european_ownership.clone().unwrap_or_default();
         let operator = requires.operator.clone().unwrap_or_default();
         requires.qualifications.is_empty()
-            && operator == Default::default()
-            && ownership == Default::default()
+            && operator == RequiredOperator::default()
+            && ownership == RequiredOwnership::default()
             && requires.locations == RequiredLocations::default()
             && requires.key_custody.is_none()
             && requires.isolation.is_none()
@@ -318,9 +318,11 @@ fn turn_cloud(cloud: &mut TrustedCloudSpec) {
 }
 
 type Levels = BTreeMap<String, Result<Satisfied, Vec<Unmet>>>;
+/// Name, levels, states in any order, the best of them, next change.
+type Essence = (String, Levels, Vec<String>, Option<String>, Option<Timestamp>);
 
 /// All that does not speak of positions in a list.
-fn essence(register: &Register, now: Timestamp) -> Vec<(String, Levels, Vec<String>, Option<String>, Option<Timestamp>)> {
+fn essence(register: &Register, now: Timestamp) -> Vec<Essence> {
     let clouds = register.assess(now).clouds.into_iter();
     clouds
         .map(|(name, mut cloud)| {
