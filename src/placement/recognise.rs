@@ -13,6 +13,10 @@ use crate::trust::Problem;
 /// Memory that one compiled expression may take: a nested repetition must not eat the operator.
 const EXPRESSION_LIMIT: usize = 256 * 1024;
 
+/// What to write instead of an expression that cannot be used.
+const HOW_TO_MATCH: &str =
+    "write a regular expression for the whole provider ID, without look-around or back-references, such as openstack:///region-1/.*";
+
 /// The perimeters of all clouds, ready to match nodes.
 #[derive(Debug, Default)]
 pub struct Perimeters {
@@ -46,25 +50,14 @@ impl Perimeters {
             let mut entries = Vec::new();
             for (index, entry) in spec.nodes.iter().enumerate() {
                 let path = format!("spec.nodes[{index}]");
-                let provider_id = entry.provider_id.as_deref().map(|text| {
-                    whole(text).map_err(|error| {
-                        problems.push(Problem {
-                            field: format!("{path}.providerID"),
-                            message: format!(
-                                "{error}: write a regular expression for the whole provider ID, without look-around or back-references, \
-                        such as openstack:///region-1/.*"
-                            ),
-                        })
-                    })
-                });
-                let selector = entry.selector.as_ref().map(|selector| {
-                    readable(selector).map_err(|message| problems.push(Problem { field: format!("{path}.selector"), message }))
-                });
+                let mut note = |field: &str, message: String| problems.push(Problem { field: format!("{path}{field}"), message });
+                let provider_id = entry
+                    .provider_id
+                    .as_deref()
+                    .map(|text| whole(text).map_err(|error| note(".providerID", format!("{error}: {HOW_TO_MATCH}"))));
+                let selector = entry.selector.as_ref().map(|selector| readable(selector).map_err(|message| note(".selector", message)));
                 match (provider_id.transpose(), selector.transpose()) {
-                    (Ok(None), Ok(None)) => problems.push(Problem {
-                        field: path,
-                        message: "an empty entry would match every node: give providerID, selector or both".into(),
-                    }),
+                    (Ok(None), Ok(None)) => note("", "an empty entry would match every node: give providerID, selector or both".into()),
                     (Ok(provider_id), Ok(selector)) => entries.push(Entry { provider_id, selector }),
                     _ => {}
                 }

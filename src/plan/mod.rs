@@ -139,11 +139,10 @@ fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
 
 /// The next instant at which something changes by itself: a qualification, a lease, a review.
 fn wake_at(view: &View<'_>) -> Option<Timestamp> {
-    let trust = view.assessment.clouds.values().filter_map(|standing| standing.next_change);
     let reviews = view::readable(&view.snapshot.declarations)
         .filter_map(|(_, declaration)| view::end_of_day(declaration.spec.review_by?, &declaration.spec.time_zone))
         .filter(|end| *end > view.now);
-    trust.chain(view.clearing.renew_at).chain(reviews).min()
+    view.assessment.next_change().into_iter().chain(view.clearing.renew_at).chain(reviews).min()
 }
 
 fn summary(view: &View<'_>) -> Summary {
@@ -159,7 +158,7 @@ fn summary(view: &View<'_>) -> Summary {
     });
     let not_after = levels().filter_map(|level| Some((level.clone(), view.clearing.spec.levels.get(level)?.not_after)));
     let qualified_until =
-        view.assessment.clouds.iter().filter_map(|(cloud, standing)| Some((cloud.clone(), view::best(standing)?.counts_until?)));
+        view.assessment.clouds.iter().filter_map(|(cloud, standing)| Some((cloud.clone(), standing.best()?.counts_until?)));
     Summary { nodes: nodes.collect(), pods: pods.collect(), not_after: not_after.collect(), qualified_until: qualified_until.collect() }
 }
 

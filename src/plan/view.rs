@@ -15,7 +15,7 @@ use crate::api::values::Tally;
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard::{self, AdmissionObject};
 use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters, PodFacts, Verdict, Why};
-use crate::trust::{Assessment, CloudStanding, Problem, Register, Standing};
+use crate::trust::{Assessment, Problem, Register};
 
 /// Namespaces of the platform. A level there could stop the cluster, so they can have none.
 const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -234,11 +234,6 @@ impl Found {
             }
         }
     }
-}
-
-/// The qualification of a cloud to put forward.
-pub(super) fn best(standing: &CloudStanding) -> Option<&Standing> {
-    standing.qualifications.get(standing.best?)
 }
 
 /// Whether a declaration concerns a pod of its namespace.

@@ -145,7 +145,8 @@ fn best(qualifications: &[Standing]) -> Option<usize> {
     let telling = |(index, standing): &(usize, &Standing)| {
         let version = standing.version.as_deref().map(super::version::Version::of);
         let end = standing.counts_until.unwrap_or(Timestamp::MAX);
-        (standing.counts, Reverse(schemes::rank(&standing.scheme)), version, standing.state, end, Reverse(*index))
+        // Of two that are over, the words name the later day: they end in it, year first.
+        (standing.counts, Reverse(schemes::rank(&standing.scheme)), version, standing.state, end, standing.words.clone(), Reverse(*index))
     };
     qualifications.iter().enumerate().max_by_key(telling).map(|(index, _)| index)
 }

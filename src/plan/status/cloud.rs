@@ -6,8 +6,7 @@ use crate::api::trusted_cloud::{NodeCount, QualificationStatus, UnmetRequirement
 use crate::api::{TrustedCloud, TrustedCloudStatus};
 use crate::placement::Belonging;
 use crate::plan::steps::Notice;
-use crate::plan::view::{View, best, count, listed};
-use crate::trust::Standing;
+use crate::plan::view::{View, count, listed};
 
 /// Unmet requirements that a status lists at most: what a level lacks is read there, not searched.
 const MOST_UNMET: usize = 32;
@@ -26,11 +25,11 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
         let observed_generation = cloud.metadata.generation.unwrap_or_default();
         return (TrustedCloudStatus { observed_generation, conditions, nodes: Some(nodes), ..TrustedCloudStatus::default() }, notices);
     };
-    let best = best(standing);
+    let best = standing.best();
     match best {
         Some(best) => {
             let truth = if best.counts { Truth::True } else { Truth::False };
-            conditions.set(QUALIFIED, truth, best.state.as_str(), format!("{}: {}", title(best), best.words));
+            conditions.set(QUALIFIED, truth, best.state.as_str(), format!("{}: {}", best.name(), best.words));
         }
         None => conditions.set(QUALIFIED, Truth::False, "NoQualification", "spec.qualifications is empty"),
     }
@@ -55,7 +54,7 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
     let status = TrustedCloudStatus {
         observed_generation: cloud.metadata.generation.unwrap_or_default(),
         conditions: found,
-        qualified: best.map(|best| format!("{} {}", title(best), best.state.as_str())),
+        qualified: best.map(|best| format!("{} {}", best.name(), best.state.as_str())),
         until: best.and_then(|best| best.counts_until),
         qualifications: qualifications.collect(),
         clears: clears.iter().map(|level| level.as_str().into()).collect(),
@@ -64,11 +63,6 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
         next_change: standing.next_change,
     };
     (status, notices)
-}
-
-/// Scheme and version.
-fn title(standing: &Standing) -> String {
-    standing.version.as_ref().map_or_else(|| standing.scheme.clone(), |version| format!("{} {version}", standing.scheme))
 }
 
 fn nodes(view: &View<'_>, name: &str) -> NodeCount {

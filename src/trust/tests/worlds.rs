@@ -9,12 +9,11 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use crate::api::qualification::{EventType, Milestone, Qualification, QualificationEvent, Scope};
 use crate::api::sensitivity_level::{
     Alternative, RequiredLocations, RequiredOperator, RequiredOwnership, RequiredQualification, Requires, SensitivityLevelSpec,
 };
-use crate::api::trusted_cloud::{
-    CloudOperator, EventType, Layer, Locations, Milestone, Ownership, Parent, Qualification, QualificationEvent, Scope, TrustedCloudSpec,
-};
+use crate::api::trusted_cloud::{CloudOperator, Layer, Locations, Ownership, Parent, TrustedCloudSpec};
 use crate::api::values::{Country, Isolation, KeyCustody, Model, Percent, Place, Veto};
 
 use super::{Register, cloud, instant, level};
@@ -33,16 +32,16 @@ impl World {
 }
 
 pub(super) fn worlds() -> impl Strategy<Value = World> {
-    let clouds = ["a", "b", "c", "d"].map(|name| clouds().prop_map(move |spec| (name, spec)));
-    let levels = ["k", "l", "m", "n"].map(|name| levels().prop_map(move |spec| (name, spec)));
+    let clouds = ["a", "b", "c", "d"].map(|name| clouds().prop_map(move |spec| (name, spec)).boxed());
+    let levels = ["k", "l", "m", "n"].map(|name| levels().prop_map(move |spec| (name, spec)).boxed());
     (clouds, levels).prop_map(|(clouds, levels)| {
         let mut world = World { clouds: clouds.into(), levels: levels.into() };
         // Mostly downwards: circles are there, but do not drown everything else.
         for (name, cloud) in &mut world.clouds {
-            cloud.relies_on.retain(|layer| layer.cloud.0.as_str() > name || name == &"d" && layer.cloud.0 == "c");
+            cloud.relies_on.retain(|layer| layer.cloud.0.as_str() > *name || *name == "d" && layer.cloud.0 == "c");
         }
         for (name, level) in &mut world.levels {
-            level.extends.retain(|extended| extended.0.as_str() > name || name == &"n" && extended.0 == "m");
+            level.extends.retain(|extended| extended.0.as_str() > *name || *name == "n" && extended.0 == "m");
         }
         world
     })
@@ -58,7 +57,7 @@ fn days() -> impl Strategy<Value = Date> {
     (0_i32..60).prop_map(|days| jiff::civil::date(2026, 3, 1) + days.days())
 }
 
-fn clouds() -> impl Strategy<Value = TrustedCloudSpec> {
+fn clouds() -> BoxedStrategy<TrustedCloudSpec> {
     let facts = (
         option::weighted(0.9, operators()),
         locations(),
@@ -72,18 +71,20 @@ fn clouds() -> impl Strategy<Value = TrustedCloudSpec> {
         select(&["1m", "7d", "90d"]),
         select(&["Europe/Paris", "UTC", "America/New_York", "Pacific/Auckland"]),
     );
-    (facts, rest).prop_map(|((operator, locations, key_custody, isolation), (layers, qualifications, age, warn, zone))| TrustedCloudSpec {
-        operator,
-        locations,
-        key_custody,
-        isolation,
-        relies_on: layers.into_iter().map(|layer| Layer { cloud: layer.into(), layer: Model::IaaS }).collect(),
-        qualifications,
-        register_max_age: age.map(Into::into),
-        warn_before: warn.into(),
-        time_zone: zone.to_owned(),
-        ..cloud("")
-    })
+    (facts, rest)
+        .prop_map(|((operator, locations, key_custody, isolation), (layers, qualifications, age, warn, zone))| TrustedCloudSpec {
+            operator,
+            locations,
+            key_custody,
+            isolation,
+            relies_on: layers.into_iter().map(|layer| Layer { cloud: layer.into(), layer: Model::IaaS }).collect(),
+            qualifications,
+            register_max_age: age.map(Into::into),
+            warn_before: warn.into(),
+            time_zone: zone.to_owned(),
+            ..cloud("")
+        })
+        .boxed()
 }
 
 fn countries() -> impl Strategy<Value = Vec<Country>> {
@@ -94,17 +95,19 @@ fn countries() -> impl Strategy<Value = Vec<Country>> {
     ]
 }
 
-fn locations() -> impl Strategy<Value = Locations> {
-    (countries(), countries(), countries(), countries()).prop_map(|(storage, processing, administration, support)| Locations {
-        storage,
-        processing,
-        administration,
-        support,
-        ..Locations::default()
-    })
+fn locations() -> BoxedStrategy<Locations> {
+    (countries(), countries(), countries(), countries())
+        .prop_map(|(storage, processing, administration, support)| Locations {
+            storage,
+            processing,
+            administration,
+            support,
+            ..Locations::default()
+        })
+        .boxed()
 }
 
-fn operators() -> impl Strategy<Value = CloudOperator> {
+fn operators() -> BoxedStrategy<CloudOperator> {
     let seat = || option::weighted(0.9, select(&["FR", "FR", "FR", "DE", "US"]).prop_map(Country::from));
     let ownership = (
         // Figures that contradict each other are a problem of the spec, not a matter of these laws.
@@ -113,8 +116,8 @@ fn operators() -> impl Strategy<Value = CloudOperator> {
         option::weighted(0.9, select(&[Veto::None, Veto::None, Veto::Held])),
         option::weighted(0.9, days()),
     );
-    (seat(), seat(), seat(), seat(), option::weighted(0.9, ownership)).prop_map(|(office, administration, establishment, parent, owned)| {
-        CloudOperator {
+    (seat(), seat(), seat(), seat(), option::weighted(0.9, ownership))
+        .prop_map(|(office, administration, establishment, parent, owned)| CloudOperator {
             legal_name: "x".to_owned(),
             registered_office: office,
             central_administration: administration,
@@ -126,11 +129,11 @@ fn operators() -> impl Strategy<Value = CloudOperator> {
                 veto,
                 as_of,
             }),
-        }
-    })
+        })
+        .boxed()
 }
 
-fn qualifications() -> impl Strategy<Value = Qualification> {
+fn qualifications() -> BoxedStrategy<Qualification> {
     let what = (
         select(&["secnumcloud", "secnumcloud", "hds", "eucs"]),
         option::weighted(0.9, select(&["3.1", "3.2", "3.10", "RD"])),
@@ -138,49 +141,55 @@ fn qualifications() -> impl Strategy<Value = Qualification> {
         option::weighted(0.1, Just(Milestone::J1)),
     );
     let when = (days(), 0_i64..60, scopes(), option::weighted(0.8, days()), vec(events(), 0..4));
-    (what, when).prop_map(|((scheme, version, levels, milestone), (from, length, covers, verified_at, events))| Qualification {
-        scheme: scheme.into(),
-        version: version.map(str::to_owned),
-        levels: levels.into_iter().map(str::to_owned).collect(),
-        decision: None,
-        issuer: None,
-        valid_from: Some(from),
-        valid_until: Some(from + length.days()),
-        covers,
-        verified_at,
-        document: None,
-        milestone,
-        events,
-    })
+    (what, when)
+        .prop_map(|((scheme, version, levels, milestone), (from, length, covers, verified_at, events))| Qualification {
+            scheme: scheme.into(),
+            version: version.map(str::to_owned),
+            levels: levels.into_iter().map(str::to_owned).collect(),
+            decision: None,
+            issuer: None,
+            valid_from: Some(from),
+            valid_until: Some(from + length.days()),
+            covers,
+            verified_at,
+            document: None,
+            milestone,
+            events,
+        })
+        .boxed()
 }
 
 fn scopes() -> impl Strategy<Value = Option<Scope>> {
     option::weighted(0.3, subsequence(vec![Model::IaaS, Model::PaaS], 1..=2).prop_map(|models| Scope { models }))
 }
 
-fn events() -> impl Strategy<Value = QualificationEvent> {
+fn events() -> BoxedStrategy<QualificationEvent> {
     use EventType::{Reinstated, Renewed, ScopeReduced, Suspended, Withdrawn};
     // Whole days, so that two events fall on the same instant often enough.
     let kind = select(&[Suspended, Suspended, Reinstated, Reinstated, Withdrawn, ScopeReduced, Renewed, Renewed]);
-    (kind, days(), 60_i64..90, scopes()).prop_map(|(type_, day, later, covers)| QualificationEvent {
-        type_,
-        effective_at: instant(&format!("{day}T00:00:00Z")),
-        known_at: None,
-        source: None,
-        valid_until: (type_ == Renewed).then(|| jiff::civil::date(2026, 3, 1) + later.days()),
-        covers: covers.filter(|_| type_ == ScopeReduced),
-    })
+    (kind, days(), 60_i64..90, scopes())
+        .prop_map(|(type_, day, later, covers)| QualificationEvent {
+            type_,
+            effective_at: instant(&format!("{day}T00:00:00Z")),
+            known_at: None,
+            source: None,
+            valid_until: (type_ == Renewed).then(|| jiff::civil::date(2026, 3, 1) + later.days()),
+            covers: covers.filter(|_| type_ == ScopeReduced),
+        })
+        .boxed()
 }
 
-pub(super) fn levels() -> impl Strategy<Value = SensitivityLevelSpec> {
-    (subsequence(vec!["k", "l", "m", "n"], 0..=2), requires()).prop_map(|(extends, requires)| SensitivityLevelSpec {
-        extends: extends.into_iter().map(Into::into).collect(),
-        requires,
-        ..level("{}")
-    })
+pub(super) fn levels() -> BoxedStrategy<SensitivityLevelSpec> {
+    (subsequence(vec!["k", "l", "m", "n"], 0..=2), requires())
+        .prop_map(|(extends, requires)| SensitivityLevelSpec {
+            extends: extends.into_iter().map(Into::into).collect(),
+            requires,
+            ..level("{}")
+        })
+        .boxed()
 }
 
-fn requires() -> impl Strategy<Value = Requires> {
+fn requires() -> BoxedStrategy<Requires> {
     let places = || {
         prop_oneof![
             4 => Just(Vec::new()),
@@ -226,4 +235,5 @@ fn requires() -> impl Strategy<Value = Requires> {
             key_custody,
             isolation,
         })
+        .boxed()
 }
