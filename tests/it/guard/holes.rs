@@ -132,7 +132,8 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
 }
 
 /// Upstream issue 141367: after a restart, an API server may refuse for 30 s whatever a policy with our parameter
-/// concerns. It must never let through, and never refuse in a plain namespace.
+/// concerns. It must never let through, and never refuse in a plain namespace. That happens after about every second
+/// restart; `REMPART_TEST_RESTARTS=8` makes it likely to be seen.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_restarts_never_opens_and_never_hinders_plain_namespaces() {
     let (_turn, cluster, clients) = disturbed().await;
