@@ -155,6 +155,9 @@ pub fn node_labels(clearance: &ClearanceSpec, cloud: &str) -> BTreeMap<String, S
 mod tests {
     use super::*;
 
+    /// What it is about; end of trust, previous end, whether facts are old; the end found, and its renewal.
+    type Case = (&'static str, Option<&'static str>, Option<&'static str>, bool, &'static str, Option<&'static str>);
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -163,8 +166,6 @@ mod tests {
     fn a_lease_is_put_off_at_half_of_its_time_and_never_beyond_the_end_of_trust() {
         let hour = SignedDuration::from_hours(1);
         let now = at("2026-11-25T12:00:00.5Z");
-        /// What it is about; end of trust, previous end, whether facts are old; the end found, and its renewal.
-        type Case = (&'static str, Option<&'static str>, Option<&'static str>, bool, &'static str, Option<&'static str>);
         let cases: &[Case] = &[
             ("new", None, None, false, "2026-11-25T13:00:00Z", Some("2026-11-25T12:30:00Z")),
             ("fresh enough", None, Some("2026-11-25T12:31:00Z"), false, "2026-11-25T12:31:00Z", Some("2026-11-25T12:01:00Z")),

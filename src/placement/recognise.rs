@@ -121,7 +121,10 @@ mod tests {
     use super::*;
     use crate::api::trusted_cloud::NodeMatch;
 
-    fn cloud(entries: &[(Option<&str>, Option<(&str, &str)>)]) -> TrustedCloudSpec {
+    /// Provider ID and label of an entry.
+    type Sketch<'a> = (Option<&'a str>, Option<(&'a str, &'a str)>);
+
+    fn cloud(entries: &[Sketch<'_>]) -> TrustedCloudSpec {
         let nodes = entries.iter().map(|(provider_id, label)| NodeMatch {
             provider_id: provider_id.map(Into::into),
             selector: label.map(|(key, value)| LabelSelector {

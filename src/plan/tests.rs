@@ -109,15 +109,19 @@ impl World {
             Step::ReplacePod { namespace, name, .. } => drop(Arc::make_mut(&mut snapshot.pods).remove(&format!("{namespace}/{name}"))),
             Step::WriteStatus { kind, namespace, name, status, .. } => match *kind {
                 "TrustedCloud" => {
-                    write_status(&mut snapshot.clouds, name, status, |cloud| cloud.status = serde_json::from_value(status.clone()).unwrap())
+                    write_status(&mut snapshot.clouds, name, status, |cloud| {
+                        cloud.status = serde_json::from_value(status.clone()).unwrap();
+                    });
                 }
                 "SensitivityLevel" => {
-                    write_status(&mut snapshot.levels, name, status, |level| level.status = serde_json::from_value(status.clone()).unwrap())
+                    write_status(&mut snapshot.levels, name, status, |level| {
+                        level.status = serde_json::from_value(status.clone()).unwrap();
+                    });
                 }
                 _ => {
                     let key = format!("{}/{name}", namespace.as_deref().unwrap());
                     write_status(&mut snapshot.declarations, &key, status, |declaration| {
-                        declaration.status = serde_json::from_value(status.clone()).unwrap()
+                        declaration.status = serde_json::from_value(status.clone()).unwrap();
                     });
                 }
             },
@@ -131,7 +135,9 @@ impl World {
             if steps.is_empty() {
                 return self;
             }
-            steps.iter().for_each(|step| self.apply(step));
+            for step in &steps {
+                self.apply(step);
+            }
         }
         panic!("it never settles: {:?}", keys(&plan(&self.0, now)));
     }
@@ -365,7 +371,7 @@ fn a_level_is_held_while_something_names_it() {
     let mut world = hospital().level("unused", &json!({})).settle(now());
     for level in ["restreint", "unused"] {
         change(&mut world.0.levels, level, |level| {
-            level.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()))
+            level.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
         });
     }
     let keys = keys(&plan(&world.0, now()));

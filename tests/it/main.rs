@@ -2,6 +2,7 @@
 //! One binary, because each would link the whole tree again; a suite is a module, and has a control plane of its own.
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::needless_pass_by_value, reason = "`json!` makes values, and tests hand them over")]
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap is its failure")]
 
 mod cluster;

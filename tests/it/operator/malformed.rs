@@ -29,9 +29,12 @@ async fn store_malformed(world: &World, plural: &str, object: &Value) {
     wait_until("the loose form is served", async || try_apply(&world.admin, object).await).await;
     set(crd.pointer(SPEC_SCHEMA).unwrap()).await;
     let strict = merged(object.clone(), json!({"metadata": {"name": "probe-of-the-form"}}));
-    wait_until("the strict form is served again", async || match try_apply(&world.admin, &strict).await {
-        Err(error) => Ok(error),
-        Ok(_) => Err(world.delete(&path_of(plural, &strict)).await),
+    wait_until("the strict form is served again", async || {
+        if let Err(error) = try_apply(&world.admin, &strict).await {
+            return Ok(error);
+        }
+        world.delete(&path_of(plural, &strict)).await;
+        Err("still served as it was")
     })
     .await;
 }

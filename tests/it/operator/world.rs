@@ -85,7 +85,7 @@ impl World {
 
     /// Waits until the operator has nothing left to do: its last plan was empty, and still is a moment later.
     pub async fn settled(&self) {
-        let last = || self.log().lines().filter(|line| line.contains("planned steps=")).next_back().map(str::to_owned);
+        let last = || self.log().lines().rfind(|line| line.contains("planned steps=")).map(str::to_owned);
         wait_until("nothing is left to do", async || {
             let found = last();
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -93,11 +93,6 @@ impl World {
             if idle && last() == found { Ok(()) } else { Err(found) }
         })
         .await;
-    }
-
-    /// Applies YAML as the administrator.
-    pub async fn apply(&self, text: &str) {
-        apply(&self.admin, &yaml(text)).await;
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, String> {
