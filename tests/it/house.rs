@@ -44,10 +44,10 @@ fn files(room: &str) -> Vec<(PathBuf, String)> {
     fn visit(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            let is_test = path.file_stem().is_some_and(|name| name == "tests");
+            if path.is_dir() && !is_test {
                 visit(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && path.file_name().is_some_and(|name| name != "tests.rs")
-            {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
                 found.push(path);
             }
         }
