@@ -161,7 +161,10 @@ async fn kubectl_shows_on_one_screen_what_matters() {
     trustedcloud.rempart.dev/snc secnumcloud 3.2 Valid 2099-12-31T23:00:00Z ["interne","restreint"] 1 True -
     trustedcloud.rempart.dev/wrong 0 False -
     "#);
-    insta::assert_snapshot!(tables(&world, &["get", "tcl", "wrong", "-o", "wide"]), @"");
+    insta::assert_snapshot!(tables(&world, &["get", "tcl", "wrong", "-o", "wide"]), @r#"
+    NAME QUALIFIED UNTIL CLEARS NODES READY MESSAGE AGE
+    wrong 0 False spec.timeZone: "Mars" is not a time zone: write an IANA name such as Europe/Paris -
+    "#);
 }
 
 /// Events about an object, as type and reason, with how often they were repeated.
@@ -205,6 +208,9 @@ async fn events_tell_what_turned_and_tell_it_once() {
     world.patch(CLOUD, json!({"spec": {"qualifications": suspended}})).await;
     told("Warning", "Suspended").await;
     for number in 0..3 {
+        // Its status is written again, because its generation is another one, but nothing has turned.
+        world.patch(CLOUD, json!({"spec": {"description": format!("version {number}")}})).await;
+        world.wait_condition("trustedclouds/snc", "Qualified", "False", "Suspended").await;
         provoke_a_plan(&world, number).await;
     }
     assert_eq!(told("Warning", "Suspended").await, BTreeMap::from([event("Warning", "Suspended")]), "once, and nothing else");
