@@ -5,5 +5,6 @@ mod declared;
 mod input;
 mod malformed;
 mod placed;
+mod refused;
 mod trust_ends;
 mod world;

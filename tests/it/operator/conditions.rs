@@ -93,7 +93,7 @@ async fn a_sync_waits_for_what_is_new_fails_on_what_is_wrong_and_never_hangs_on_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_written_is_reconciling_and_not_failed() {
     let world = World::guarded("conditions-reconciling").await;
-    apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), namespace("emr", None), namespace("other", None)]).await;
     wait_standing(&world, CLOUD, "Current", "Failed").await;
     let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/rempart-operator";
     let rules = world.get(role).await.unwrap()["rules"].clone();
@@ -102,13 +102,28 @@ async fn what_cannot_be_written_is_reconciling_and_not_failed() {
         rule["verbs"] = json!(["list", "watch"]);
     }
     world.patch(role, json!({"rules": fewer})).await;
-    apply(&world.admin, &[node("snc-1", "snc")]).await;
+    apply(&world.admin, &[node("snc-1", "snc"), declaration(json!({}))]).await;
+    let elsewhere = merged(
+        declaration(json!({"workloads": {"matchLabels": {"app": "none"}}, "level": "watched"})),
+        json!({"metadata": {"namespace": "other"}}),
+    );
+    apply(&world.admin, &[level("watched", json!({}), json!({"enforcement": "Audit"})), elsewhere]).await;
     let cloud = wait_standing(&world, CLOUD, "InProgress", "Failed").await;
+    let declared = wait_standing(&world, DECLARATION, "InProgress", "Failed").await;
+    assert!(condition(&declared, "Reconciling")["message"].as_str().unwrap().contains("writing Namespace/emr failed"), "{declared:#}");
+    for bystander in
+        [LEVEL, "/apis/rempart.dev/v1alpha1/trustedclouds/aws", "/apis/rempart.dev/v1alpha1/namespaces/other/datadeclarations/records"]
+    {
+        let object = wait_standing(&world, bystander, "Current", "Failed").await;
+        assert!(condition(&object, "Reconciling").is_null(), "{bystander} has nothing to do with it: {object:#}");
+    }
     let message = condition(&cloud, "Reconciling")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("writing Node/snc-1 + failed and is tried again") && message.contains("cannot patch"), "{message}");
     world.patch(role, json!({"rules": rules})).await;
-    let cloud = wait_standing(&world, CLOUD, "Current", "Failed").await;
-    assert!(condition(&cloud, "Reconciling").is_null());
+    for path in [CLOUD, DECLARATION] {
+        let object = wait_standing(&world, path, "Current", "Failed").await;
+        assert!(condition(&object, "Reconciling").is_null(), "{path}");
+    }
 }
 
 /// The tables that kubectl prints, with one blank between columns and no ages.

@@ -274,6 +274,14 @@ async fn a_review_falls_due_and_nothing_else_changes() {
         assert_eq!(condition(object, "Ready")["status"], "True");
     }
     world.wait_condition("namespaces/emr/datadeclarations/late", "Enforced", "True", "").await;
+    for zone in ["Europe/Pariss", "Etc/Unknown"] {
+        world.patch(&path("emr", "late"), json!({"spec": {"timeZone": zone}})).await;
+        let says = format!("spec.timeZone: {zone:?} is not a time zone");
+        let object = world.wait_condition("namespaces/emr/datadeclarations/late", "Stalled", "True", &says).await;
+        assert_eq!(condition(&object, "ReviewDue")["status"], "Unknown");
+        assert_eq!(condition(&object, "Enforced")["status"], "True", "its level holds all the same");
+    }
+    world.patch(&path("emr", "late"), json!({"spec": {"timeZone": "Europe/Paris"}})).await;
     world.patch(&path("emr", "late"), json!({"spec": {"reviewBy": "2099-02-28"}})).await;
     world.wait_condition("namespaces/emr/datadeclarations/late", "ReviewDue", "False", "to be reviewed by 2099-02-28").await;
 }
