@@ -21,17 +21,20 @@ async fn store_malformed(world: &World, plural: &str, object: &Value) {
     let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.rempart.dev");
     let crd = world.get(&path).await.unwrap();
     let set = async |schema: &Value| {
-        let patch = json!([{"op": "replace", "path": SPEC_SCHEMA, "value": schema}]);
-        let answer: Answer = send(&world.admin, Method::PATCH, &path, Some(&patch)).await.unwrap();
+        let replacement = json!([{"op": "replace", "path": SPEC_SCHEMA, "value": schema}]);
+        let answer: Answer = send(&world.admin, Method::PATCH, &path, Some(&replacement)).await.unwrap();
         answer.accepted().unwrap();
     };
     set(&loose(plural)).await;
     wait_until("the loose form is served", async || try_apply(&world.admin, object).await).await;
     set(crd.pointer(SPEC_SCHEMA).unwrap()).await;
     let strict = merged(object.clone(), json!({"metadata": {"name": "probe-of-the-form"}}));
-    wait_until("the strict form is served again", async || match try_apply(&world.admin, &strict).await {
-        Err(error) => Ok(error),
-        Ok(_) => Err(world.delete(&path_of(plural, &strict)).await),
+    wait_until("the strict form is served again", async || {
+        if let Err(refusal) = try_apply(&world.admin, &strict).await {
+            return Ok(refusal);
+        }
+        world.delete(&path_of(plural, &strict)).await;
+        Err("what is malformed is still accepted")
     })
     .await;
 }
