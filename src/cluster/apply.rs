@@ -142,10 +142,10 @@ impl Writer {
 
     /// Writes one field of an object whole, where server-side apply cannot.
     async fn overwrite(&self, url: &str, path: &str, field: &str, value: &Value) -> Result<DynamicObject, kube::Error> {
-        let patch = json!([{"op": "add", "path": format!("/{field}"), "value": value}]);
+        let operations = json!([{"op": "add", "path": format!("/{field}"), "value": value}]);
         let request = http::Request::patch(format!("{url}/{path}?fieldManager={FIELD_MANAGER}"))
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
-            .body(patch.to_string().into_bytes())
+            .body(operations.to_string().into_bytes())
             .map_err(kube::Error::HttpError)?;
         self.client.request(request).await
     }

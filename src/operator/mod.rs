@@ -57,8 +57,8 @@ pub async fn run(client: Client, host: Host, settings: Settings, stop: Cancellat
     let operator = Operator { client, world, writer, metrics, readiness, probe_every: settings.probe_every };
 
     tokio::select! {
-        () = stop.cancelled() => info!("stopping"),
-        () = operator.work() => {}
+        // It stops between two rounds: what is being written is written.
+        () = operator.work(&stop) => info!("stopping"),
         served = endpoint => served?,
         ended = tasks.join_next() => {
             let why = match ended {
@@ -90,15 +90,15 @@ struct Operator {
 }
 
 impl Operator {
-    async fn work(&self) {
+    async fn work(&self, stop: &CancellationToken) {
         let mut retries = Retries::default();
         let mut probed: Option<(Instant, String)> = None;
-        loop {
+        while !stop.is_cancelled() {
             let Some(plan) = self.plan() else {
                 let missing = self.world.missing().join("; ");
                 debug!(missing, "waiting for the first complete snapshot");
                 self.readiness.set(Err(format!("waiting for {missing}")));
-                self.sleep(Duration::from_secs(1)).await;
+                self.sleep(Duration::from_secs(1), stop).await;
                 continue;
             };
             let wake_at = plan.wake_at;
@@ -120,11 +120,12 @@ impl Operator {
                         tokio::time::sleep(DEBOUNCE).await;
                         continue;
                     }
+                    () = stop.cancelled() => continue,
                 }
             }
             let until_probe = probed.as_ref().map_or(PROBE_AGAIN, |(at, _)| self.probe_every.saturating_sub(at.elapsed()));
             let sleep = [wake_at.map(until), retries.next(), Some(until_probe), Some(LONGEST_SLEEP)].into_iter().flatten().min();
-            self.sleep(sleep.unwrap_or(LONGEST_SLEEP)).await;
+            self.sleep(sleep.unwrap_or(LONGEST_SLEEP), stop).await;
         }
     }
 
@@ -154,8 +155,9 @@ impl Operator {
         outcome
     }
 
-    async fn sleep(&self, longest: Duration) {
+    async fn sleep(&self, longest: Duration, stop: &CancellationToken) {
         tokio::select! {
+            () = stop.cancelled() => {}
             () = self.world.changed() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep(longest) => {}
         }

@@ -15,6 +15,7 @@ pub use steps::{Notice, Phase, Plan, Relabel, Step, Summary};
 use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
 use crate::api::sensitivity_level::Enforcement;
 use crate::placement;
+use crate::trust::end_of_day;
 use view::View;
 
 /// What to do about `snapshot` at `now`: only what is not as it should be. A cluster that is as it should be gets no step.
@@ -30,7 +31,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     steps.extend(daemon_sets(&view));
     steps.extend(waiting_pods(&view));
     // A status speaks of what is in force: while the Clearance or a policy is being written it would be out of date at once.
-    if view.guarded || !snapshot.failures.is_empty() {
+    if view.guarded || view.guard_failed() {
         steps.extend(status::steps(&view));
     }
     steps.sort_by_key(Step::phase);
@@ -140,7 +141,7 @@ fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
 /// The next instant at which something changes by itself: a qualification, a lease, a review.
 fn wake_at(view: &View<'_>) -> Option<Timestamp> {
     let reviews = view::readable(&view.snapshot.declarations)
-        .filter_map(|(_, declaration)| view::end_of_day(declaration.spec.review_by?, &declaration.spec.time_zone))
+        .filter_map(|(_, declaration)| end_of_day(declaration.spec.review_by?, &declaration.spec.time_zone).ok())
         .filter(|end| *end > view.now);
     view.assessment.next_change().into_iter().chain(view.clearing.renew_at).chain(reviews).min()
 }

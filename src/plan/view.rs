@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
@@ -34,8 +34,6 @@ pub(super) struct View<'a> {
     pub(super) policies: String,
     /// Whether the Clearance and every policy and binding are in place.
     pub(super) guarded: bool,
-    /// Why work is not done yet, as reason and message.
-    pub(super) under_way: Option<(String, String)>,
     pub(super) found_by_level: BTreeMap<&'a str, Found>,
     pub(super) found_by_declaration: BTreeMap<&'a str, Found>,
     perimeters: &'a Perimeters,
@@ -90,7 +88,6 @@ impl<'a> View<'a> {
             out_of_place,
             policies,
             guarded,
-            under_way: under_way(snapshot),
             found_by_level: BTreeMap::new(),
             found_by_declaration: BTreeMap::new(),
             perimeters,
@@ -150,6 +147,25 @@ impl<'a> View<'a> {
         let namespace = self.snapshot.namespaces.get(&pod.namespace).and_then(|namespace| namespace.level());
         let declared = self.declarations_in(&pod.namespace).iter().filter(|(_, declaration)| selects(declaration, pod));
         namespace.into_iter().chain(pod.level()).chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
+    }
+
+    /// Why work is not done yet, as reason and message: a write failed that concerns everything, or one that `concerns` the
+    /// object in question, or a kind cannot be read. What fails for one tenant must not keep the others waiting.
+    pub(super) fn under_way(&self, concerns: impl Fn(&str) -> bool) -> Option<(String, String)> {
+        if let Some((key, error)) = self.snapshot.failures.iter().find(|(key, _)| is_guard(key) || concerns(key)) {
+            return Some(("WriteFailed".to_owned(), format!("writing {key} failed and is tried again: {error}")));
+        }
+        let stale = &self.snapshot.stale;
+        (!stale.is_empty()).then(|| {
+            let message =
+                format!("{} cannot be read at the moment: what is known of them is kept, and no clearance is renewed", listed(stale));
+            ("WatchBroken".to_owned(), message)
+        })
+    }
+
+    /// Whether the Clearance, a policy or a binding could not be written.
+    pub(super) fn guard_failed(&self) -> bool {
+        self.snapshot.failures.keys().any(|key| is_guard(key))
     }
 
     /// What names a level, for whoever wants to delete it.
@@ -236,6 +252,11 @@ impl Found {
     }
 }
 
+/// Whether a write is one of those that everything rests on.
+fn is_guard(key: &str) -> bool {
+    ["Clearance/", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"].iter().any(|kind| key.starts_with(kind))
+}
+
 /// Whether a declaration concerns a pod of its namespace.
 fn selects(declaration: &DataDeclaration, pod: &PodFacts) -> bool {
     declaration
@@ -317,23 +338,6 @@ fn settings(snapshot: &Snapshot) -> guard::Settings {
         audit: having(Enforcement::Audit),
         warn: having(Enforcement::Warn),
     }
-}
-
-fn under_way(snapshot: &Snapshot) -> Option<(String, String)> {
-    if let Some((key, error)) = snapshot.failures.iter().find(|(key, _)| !key.ends_with(" status")) {
-        return Some(("WriteFailed".to_owned(), format!("writing {key} failed and is tried again: {error}")));
-    }
-    (!snapshot.stale.is_empty()).then(|| {
-        let message =
-            format!("{} cannot be read at the moment: what is known of them is kept, and no clearance is renewed", listed(&snapshot.stale));
-        ("WatchBroken".to_owned(), message)
-    })
-}
-
-/// The instant at which a date ends, at 24:00 in `time_zone`.
-pub(super) fn end_of_day(date: Date, time_zone: &str) -> Option<Timestamp> {
-    let time_zone = jiff::tz::db().get(time_zone).ok()?;
-    Some(date.tomorrow().ok()?.to_zoned(time_zone).ok()?.timestamp())
 }
 
 /// `1 node`, `2 nodes`.

@@ -50,6 +50,11 @@ impl Calendar {
     }
 }
 
+/// 24:00 of `day` in an IANA time zone, or what to write instead of that zone.
+pub fn end_of_day(day: Date, zone: &str) -> Result<Timestamp, String> {
+    Calendar::of(zone).map(|calendar| calendar.end(day))
+}
+
 /// A length of time of the API: whole minutes, and a day is 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span {

@@ -39,6 +39,7 @@ mod unmet;
 mod version;
 
 pub use assessment::{Assessment, CloudStanding, Satisfied, Standing};
+pub use calendar::end_of_day;
 pub use problem::Problem;
 pub use register::Register;
 pub use state::QualificationState;

@@ -2,10 +2,12 @@
 
 mod conditions;
 mod dead;
+mod declared;
 mod input;
 mod malformed;
 mod older;
 mod placed;
+mod refused;
 mod repaired;
 mod trust_ends;
 mod world;

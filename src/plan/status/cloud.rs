@@ -17,7 +17,12 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
     let clears = view.clearing.spec.clouds.get(name).cloned().unwrap_or_default();
     let nodes = nodes(view, name);
     let problems = view.cloud_problems(name);
-    conditions.readiness(&problems, view.under_way.as_ref(), accepted(view, name, cloud, &clears, nodes));
+    let of_this_cloud = |node: &str| view.clearing.spec.nodes.get(node).is_some_and(|cloud| cloud == name);
+    let under_way = view.under_way(|key| {
+        let node = key.strip_prefix("Node/").and_then(|rest| rest.split(' ').next());
+        node.is_some_and(of_this_cloud)
+    });
+    conditions.readiness(&problems, under_way, accepted(view, name, cloud, &clears, nodes));
 
     let Some(standing) = view.assessment.clouds.get(name) else {
         conditions.set(QUALIFIED, Truth::Unknown, "InvalidSpec", "the spec must be corrected first");

@@ -52,7 +52,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// `Ready` with its kstatus companions: a spec that must change is stalled, work that is under way is reconciling.
-    pub(super) fn readiness(&mut self, problems: &[Problem], under_way: Option<&(String, String)>, accepted: impl Into<String>) {
+    pub(super) fn readiness(&mut self, problems: &[Problem], under_way: Option<(String, String)>, accepted: impl Into<String>) {
         if let Some((reason, message)) = under_way.filter(|_| problems.is_empty()) {
             self.set(READY, Truth::False, reason.clone(), message.clone());
             self.set(RECONCILING, Truth::True, reason.clone(), message.clone());

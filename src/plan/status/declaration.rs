@@ -1,5 +1,6 @@
 //! The status of a declaration.
 
+use jiff::civil::Date;
 use kube::ResourceExt;
 
 use super::conditions::{Conditions, Truth};
@@ -8,8 +9,8 @@ use crate::api::conditions::{CONFLICT, REVIEW_DUE};
 use crate::api::data_declaration::Violation;
 use crate::api::{DataDeclaration, DataDeclarationStatus};
 use crate::plan::steps::Notice;
-use crate::plan::view::{View, count, end_of_day, listed};
-use crate::trust::Problem;
+use crate::plan::view::{View, count, listed};
+use crate::trust::{Problem, end_of_day};
 
 /// Violations that a status lists at most.
 const MOST_VIOLATIONS: usize = 20;
@@ -25,7 +26,10 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
         None => format!("namespace {} has level {level}", declaration.namespace().unwrap_or_default()),
         Some(_) => format!("the pods selected have level {level}; claims follow the namespace, not workloads"),
     };
-    conditions.readiness(&problems(view, declaration), view.under_way.as_ref(), accepted);
+    let namespace = declaration.namespace().unwrap_or_default();
+    let prefixes = ["DaemonSet", "Pod"].map(|kind| format!("{kind}/{namespace}/"));
+    let under_way = view.under_way(|key| key == format!("Namespace/{namespace}") || prefixes.iter().any(|prefix| key.starts_with(prefix)));
+    conditions.readiness(&problems(view, declaration), under_way, accepted);
     enforced(view, level, &mut conditions);
     compliant(&found, &mut conditions);
     review_due(view, declaration, &mut conditions);
@@ -54,9 +58,7 @@ fn problems(view: &View<'_>, declaration: &DataDeclaration) -> Vec<Problem> {
         );
         problems.push(Problem { field: "spec.level".to_owned(), message });
     }
-    if jiff::tz::db().get(&declaration.spec.time_zone).is_err() {
-        let message =
-            format!("no time zone is named {}: use a name of the IANA database, such as Europe/Paris", declaration.spec.time_zone);
+    if let Err(message) = end_of_day(Date::ZERO, &declaration.spec.time_zone) {
         problems.push(Problem { field: "spec.timeZone".to_owned(), message });
     }
     let namespace = declaration.namespace().unwrap_or_default();
@@ -70,14 +72,14 @@ fn problems(view: &View<'_>, declaration: &DataDeclaration) -> Vec<Problem> {
 fn review_due(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Conditions<'_>) {
     let Some(date) = declaration.spec.review_by else { return };
     match end_of_day(date, &declaration.spec.time_zone) {
-        Some(end) if view.now < end => conditions.set(REVIEW_DUE, Truth::False, "Current", format!("to be reviewed by {date}")),
-        Some(_) => conditions.set(
+        Ok(end) if view.now < end => conditions.set(REVIEW_DUE, Truth::False, "Current", format!("to be reviewed by {date}")),
+        Ok(_) => conditions.set(
             REVIEW_DUE,
             Truth::True,
             "ReviewOverdue",
             format!("review was due by {date}: look at this declaration again and set spec.reviewBy"),
         ),
-        None => conditions.set(REVIEW_DUE, Truth::Unknown, "InvalidSpec", "the spec must be corrected first"),
+        Err(_) => conditions.set(REVIEW_DUE, Truth::Unknown, "InvalidSpec", "the spec must be corrected first"),
     }
 }
 

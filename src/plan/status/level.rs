@@ -23,7 +23,11 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
         let warnings = view.register.level_warnings(name).iter().map(ToString::to_string);
         [cleared].into_iter().chain(warnings).collect::<Vec<_>>().join("; ")
     };
-    conditions.readiness(view.register.level_problems(name), view.under_way.as_ref(), accepted);
+    let problems = view.register.level_problems(name);
+    let held = format!("SensitivityLevel/{name} finalizers");
+    // A label that could not be taken off a node may be of any level.
+    let under_way = view.under_way(|key| key == held || key.starts_with("Node/") && key.ends_with(" -"));
+    conditions.readiness(problems, under_way, accepted);
     satisfiable(view, name, &clouds, &mut conditions);
     enforced(view, name, &mut conditions);
     compliant(&found, &mut conditions);
@@ -44,7 +48,9 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
 
 fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut Conditions<'_>) {
     let contradictions = view.register.contradictions(name);
-    if !contradictions.is_empty() {
+    if !view.register.level_problems(name).is_empty() {
+        conditions.set(SATISFIABLE, Truth::Unknown, "InvalidSpec", "the spec must be corrected first");
+    } else if !contradictions.is_empty() {
         let message = contradictions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         conditions.set(SATISFIABLE, Truth::False, "Contradictory", message);
     } else if !clouds.is_empty() {

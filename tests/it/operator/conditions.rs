@@ -93,7 +93,7 @@ async fn a_sync_waits_for_what_is_new_fails_on_what_is_wrong_and_never_hangs_on_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_written_is_reconciling_and_not_failed() {
     let world = World::guarded("conditions-reconciling").await;
-    apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), namespace("emr", None), namespace("other", None)]).await;
     wait_standing(&world, CLOUD, "Current", "Failed").await;
     let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/rempart-operator";
     let rules = world.get(role).await.unwrap()["rules"].clone();
@@ -102,13 +102,28 @@ async fn what_cannot_be_written_is_reconciling_and_not_failed() {
         rule["verbs"] = json!(["list", "watch"]);
     }
     world.patch(role, json!({"rules": fewer})).await;
-    apply(&world.admin, &[node("snc-1", "snc")]).await;
+    apply(&world.admin, &[node("snc-1", "snc"), declaration(json!({}))]).await;
+    let elsewhere = merged(
+        declaration(json!({"workloads": {"matchLabels": {"app": "none"}}, "level": "watched"})),
+        json!({"metadata": {"namespace": "other"}}),
+    );
+    apply(&world.admin, &[level("watched", json!({}), json!({"enforcement": "Audit"})), elsewhere]).await;
     let cloud = wait_standing(&world, CLOUD, "InProgress", "Failed").await;
+    let declared = wait_standing(&world, DECLARATION, "InProgress", "Failed").await;
+    assert!(condition(&declared, "Reconciling")["message"].as_str().unwrap().contains("writing Namespace/emr failed"), "{declared:#}");
+    for bystander in
+        [LEVEL, "/apis/rempart.dev/v1alpha1/trustedclouds/aws", "/apis/rempart.dev/v1alpha1/namespaces/other/datadeclarations/records"]
+    {
+        let object = wait_standing(&world, bystander, "Current", "Failed").await;
+        assert!(condition(&object, "Reconciling").is_null(), "{bystander} has nothing to do with it: {object:#}");
+    }
     let message = condition(&cloud, "Reconciling")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("writing Node/snc-1 + failed and is tried again") && message.contains("cannot patch"), "{message}");
     world.patch(role, json!({"rules": rules})).await;
-    let cloud = wait_standing(&world, CLOUD, "Current", "Failed").await;
-    assert!(condition(&cloud, "Reconciling").is_null());
+    for path in [CLOUD, DECLARATION] {
+        let object = wait_standing(&world, path, "Current", "Failed").await;
+        assert!(condition(&object, "Reconciling").is_null(), "{path}");
+    }
 }
 
 /// The tables that kubectl prints, with one blank between columns and no ages.
@@ -161,7 +176,10 @@ async fn kubectl_shows_on_one_screen_what_matters() {
     trustedcloud.rempart.dev/snc secnumcloud 3.2 Valid 2099-12-31T23:00:00Z ["interne","restreint"] 1 True -
     trustedcloud.rempart.dev/wrong 0 False -
     "#);
-    insta::assert_snapshot!(tables(&world, &["get", "tcl", "wrong", "-o", "wide"]), @"");
+    insta::assert_snapshot!(tables(&world, &["get", "tcl", "wrong", "-o", "wide"]), @r#"
+    NAME QUALIFIED UNTIL CLEARS NODES READY MESSAGE AGE
+    wrong 0 False spec.timeZone: "Mars" is not a time zone: write an IANA name such as Europe/Paris -
+    "#);
 }
 
 /// Events about an object, as type and reason, with how often they were repeated.
@@ -205,6 +223,9 @@ async fn events_tell_what_turned_and_tell_it_once() {
     world.patch(CLOUD, json!({"spec": {"qualifications": suspended}})).await;
     told("Warning", "Suspended").await;
     for number in 0..3 {
+        // Its status is written again, because its generation is another one, but nothing has turned.
+        world.patch(CLOUD, json!({"spec": {"description": format!("version {number}")}})).await;
+        world.wait_condition("trustedclouds/snc", "Qualified", "False", "Suspended").await;
         provoke_a_plan(&world, number).await;
     }
     assert_eq!(told("Warning", "Suspended").await, BTreeMap::from([event("Warning", "Suspended")]), "once, and nothing else");

@@ -21,8 +21,8 @@ async fn store_malformed(world: &World, plural: &str, object: &Value) {
     let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.rempart.dev");
     let crd = world.get(&path).await.unwrap();
     let set = async |schema: &Value| {
-        let patch = json!([{"op": "replace", "path": SPEC_SCHEMA, "value": schema}]);
-        let answer: Answer = send(&world.admin, Method::PATCH, &path, Some(&patch)).await.unwrap();
+        let replacement = json!([{"op": "replace", "path": SPEC_SCHEMA, "value": schema}]);
+        let answer: Answer = send(&world.admin, Method::PATCH, &path, Some(&replacement)).await.unwrap();
         answer.accepted().unwrap();
     };
     set(&loose(plural)).await;
@@ -30,11 +30,11 @@ async fn store_malformed(world: &World, plural: &str, object: &Value) {
     set(crd.pointer(SPEC_SCHEMA).unwrap()).await;
     let strict = merged(object.clone(), json!({"metadata": {"name": "probe-of-the-form"}}));
     wait_until("the strict form is served again", async || {
-        if let Err(error) = try_apply(&world.admin, &strict).await {
-            return Ok(error);
+        if let Err(refusal) = try_apply(&world.admin, &strict).await {
+            return Ok(refusal);
         }
         world.delete(&path_of(plural, &strict)).await;
-        Err("still served as it was")
+        Err("what is malformed is still accepted")
     })
     .await;
 }

@@ -104,8 +104,8 @@ impl World {
     }
 
     /// A merge patch as the administrator, who is refused nothing.
-    pub async fn patch(&self, path: &str, patch: Value) {
-        let answer = send(&self.admin, Method::PATCH, path, Some(&patch)).await.expect("the API server answers");
+    pub async fn patch(&self, path: &str, change: Value) {
+        let answer = send(&self.admin, Method::PATCH, path, Some(&change)).await.expect("the API server answers");
         answer.accepted().unwrap_or_else(|why| panic!("{path}: {why}"));
     }
 
