@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::api::TrustedCloudSpec;
+use crate::api::qualification::Qualification;
 use crate::api::trusted_cloud::CloudOperator;
 use crate::api::values::{self, Isolation, KeyCustody, Veto};
 
@@ -16,7 +17,6 @@ use super::places::Country;
 use super::problem::{Problem, Problems};
 use super::requirements::Where;
 use super::schemes::{self, Maturity};
-use super::spelling;
 use super::timeline::Timeline;
 
 /// What a cloud says of itself. What is absent is unknown.
@@ -185,14 +185,14 @@ pub(super) fn layers(spec: &TrustedCloudSpec) -> BTreeSet<&str> {
 
 /// What is allowed but deserves a look.
 pub(super) fn warnings(spec: &TrustedCloudSpec) -> Vec<Problem> {
-    let warn = |(index, qualification): (usize, &crate::api::qualification::Qualification)| {
+    let warn = |(index, qualification): (usize, &Qualification)| {
         let path = format!("spec.qualifications[{index}]");
         let scheme = qualification.scheme.0.as_str();
         let about_scheme = match schemes::maturity(scheme) {
             Some(Maturity::InForce) => None,
             Some(Maturity::Draft) => Some(format!("{scheme} is a draft: it satisfies nothing until it is in force")),
             Some(Maturity::Proposal) => Some(format!("{scheme} is a proposal: it satisfies nothing until it is in force")),
-            None => Some(unknown_scheme(scheme)),
+            None => Some(schemes::unknown(scheme)),
         };
         let dated = qualification.valid_from.is_some() || qualification.valid_until.is_some();
         let about_milestone = (qualification.milestone.is_some() && dated)
@@ -203,9 +203,4 @@ pub(super) fn warnings(spec: &TrustedCloudSpec) -> Vec<Problem> {
         ]
     };
     spec.qualifications.iter().enumerate().flat_map(warn).flatten().collect()
-}
-
-/// What to say of a scheme that is not in the catalogue.
-pub(super) fn unknown_scheme(scheme: &str) -> String {
-    format!("{scheme} is not a scheme that Rempart knows{}: right if it is your own", spelling::meant(scheme, schemes::names()))
 }

@@ -6,9 +6,8 @@ use crate::api::SensitivityLevelSpec;
 use crate::api::sensitivity_level::{RequiredQualification, Requires};
 use crate::api::values::{self, Place};
 
-use super::alternatives::{Alternatives, Member, TooMany};
+use super::alternatives::{Alternatives, MOST, Member, TooMany};
 use super::calendar::Span;
-use super::cloud::unknown_scheme;
 use super::percent::Percent;
 use super::places::Places;
 use super::problem::{Problem, Problems};
@@ -60,7 +59,7 @@ fn qualifications(requires: &Requires, problems: &mut Problems) -> Option<Altern
 
 /// What to say where alternatives multiply out to too many.
 pub(super) fn too_many() -> String {
-    format!("comes to more than {} alternatives: require fewer, or extend fewer levels that have some", super::alternatives::MOST)
+    format!("comes to more than {MOST} alternatives: require fewer, or extend fewer levels that have some")
 }
 
 fn member(required: &RequiredQualification) -> Member {
@@ -116,7 +115,7 @@ pub(super) fn warnings(spec: &SensitivityLevelSpec) -> Vec<Problem> {
         for (member, required) in alternative.all_of.iter().enumerate() {
             let scheme = required.scheme.0.as_str();
             let message = match schemes::maturity(scheme) {
-                None => unknown_scheme(scheme),
+                None => schemes::unknown(scheme),
                 Some(_) if schemes::in_force(scheme) => continue,
                 Some(_) => format!("{scheme} is not in force: no cloud satisfies this alternative until it is"),
             };

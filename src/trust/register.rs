@@ -197,6 +197,8 @@ fn extends_problems(
     cycles: &BTreeMap<String, String>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
+    // Of levels in one circle each says so; that the others have a problem is no further one.
+    let in_circle = |extended: &str| cycles.contains_key(name) && cycles.contains_key(extended);
     if let Some(cycle) = cycles.get(name) {
         problems
             .push(Problem::new("spec.extends", format!("levels cannot extend each other in a circle ({cycle}): remove one of the steps")));
@@ -206,7 +208,7 @@ fn extends_problems(
         let message = if !specs.contains_key(extended) {
             let meant = spelling::meant(extended, specs.keys().copied());
             format!("there is no SensitivityLevel {extended}{meant}: create it, or correct the name")
-        } else if levels.get(extended).is_some_and(|entry| entry.sound.is_err()) {
+        } else if levels.get(extended).is_some_and(|entry| entry.sound.is_err()) && !in_circle(extended) {
             format!("{extended} has problems, so what it requires is not known: correct {extended}")
         } else {
             continue;

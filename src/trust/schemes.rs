@@ -1,5 +1,6 @@
-//! The qualification schemes that Rempart knows by name, those of the design.s catalogue. Others are allowed: organisations have
-//! their own.
+//! The qualification schemes that Rempart knows by name. Others are allowed: organisations have their own.
+
+use super::spelling;
 
 /// How far a scheme has come in its own making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,10 @@ pub(super) fn rank(scheme: &str) -> usize {
     SCHEMES.iter().position(|(name, _)| *name == scheme).unwrap_or(SCHEMES.len())
 }
 
-/// Names of the schemes that are known.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    SCHEMES.iter().map(|(name, _)| *name)
+/// What to say of a scheme that is not in the catalogue.
+pub(super) fn unknown(scheme: &str) -> String {
+    format!(
+        "{scheme} is not a scheme that Rempart knows{}: right if it is your own",
+        spelling::meant(scheme, SCHEMES.map(|(name, _)| name))
+    )
 }

@@ -118,6 +118,10 @@ fn a_level_that_extends_one_with_problems_has_a_problem() {
         said(register.level_problems("a")),
         ["spec.extends: levels cannot extend each other in a circle (a -> b -> a): remove one of the steps",]
     );
+    assert_eq!(
+        said(register.level_problems("b")),
+        ["spec.extends: levels cannot extend each other in a circle (b -> a -> b): remove one of the steps"]
+    );
     assert_eq!(said(register.level_problems("c")), ["spec.extends[0]: a has problems, so what it requires is not known: correct a"]);
     assert_eq!(said(register.level_problems("d")), ["spec.extends[0]: c has problems, so what it requires is not known: correct c"]);
     let assessment = register.assess(instant("2026-11-25T00:00:00Z"));

@@ -179,6 +179,7 @@ fn a_reduced_scope_is_the_scope_from_then_on() {
         ("", vec![""], true, false),
         // At the same instant the stricter one counts.
         ("", vec![", covers: {models: [IaaS]}", ", covers: {models: [PaaS]}"], true, false),
+        ("", vec![", covers: {models: [PaaS]}", ", covers: {models: [IaaS]}"], true, false),
         // What the decision never covered, a reduction does not add.
         ("covers: {models: [PaaS]},", vec![", covers: {models: [IaaS]}"], false, false),
         ("covers: {models: [PaaS, IaaS]},", vec![", covers: {models: [IaaS]}"], true, true),

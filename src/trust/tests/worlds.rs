@@ -49,7 +49,7 @@ pub(super) fn worlds() -> impl Strategy<Value = World> {
 
 /// Instants around the dates of [`days`], at odd hours.
 pub(super) fn instants() -> impl Strategy<Value = Timestamp> {
-    (-40_i64 * 24 * 60..140 * 24 * 60).prop_map(|minutes| instant("2026-03-01T00:00:00Z") + jiff::SignedDuration::from_mins(minutes))
+    (-10_i64 * 24 * 60..110 * 24 * 60).prop_map(|minutes| instant("2026-03-01T00:00:00Z") + jiff::SignedDuration::from_mins(minutes))
 }
 
 /// Around the day on which clocks change in Paris, 2026-03-29.
@@ -65,9 +65,9 @@ fn clouds() -> BoxedStrategy<TrustedCloudSpec> {
         option::weighted(0.8, select(&[Isolation::SharedVirtual, Isolation::DedicatedHost, Isolation::DedicatedZone])),
     );
     let rest = (
-        subsequence(vec!["a", "b", "c", "d"], 0..=2),
-        vec(qualifications(), 0..4),
-        option::weighted(0.3, select(&["12h", "20d"])),
+        subsequence(vec!["a", "b", "c", "d"], 0..=1),
+        vec(qualifications(), 0..5),
+        option::weighted(0.2, select(&["12h", "20d"])),
         select(&["1m", "7d", "90d"]),
         select(&["Europe/Paris", "UTC", "America/New_York", "Pacific/Auckland"]),
     );
@@ -138,9 +138,15 @@ fn qualifications() -> BoxedStrategy<Qualification> {
         select(&["secnumcloud", "secnumcloud", "hds", "eucs"]),
         option::weighted(0.9, select(&["3.1", "3.2", "3.10", "RD"])),
         subsequence(vec!["x", "y"], 0..=2),
-        option::weighted(0.1, Just(Milestone::J1)),
+        option::weighted(0.05, Just(Milestone::J1)),
     );
-    let when = (days(), 0_i64..60, scopes(), option::weighted(0.8, days()), vec(events(), 0..4));
+    let when = (
+        days(),
+        prop_oneof![1 => 0_i64..60, 2 => 50_i64..90],
+        scopes(),
+        option::weighted(0.8, days()),
+        prop_oneof![Just(Vec::new()), vec(events(), 1..4)],
+    );
     (what, when)
         .prop_map(|((scheme, version, levels, milestone), (from, length, covers, verified_at, events))| Qualification {
             scheme: scheme.into(),
@@ -180,7 +186,7 @@ fn events() -> BoxedStrategy<QualificationEvent> {
 }
 
 pub(super) fn levels() -> BoxedStrategy<SensitivityLevelSpec> {
-    (subsequence(vec!["k", "l", "m", "n"], 0..=2), requires())
+    (subsequence(vec!["k", "l", "m", "n"], 0..=1), requires())
         .prop_map(|(extends, requires)| SensitivityLevelSpec {
             extends: extends.into_iter().map(Into::into).collect(),
             requires,
@@ -192,23 +198,26 @@ pub(super) fn levels() -> BoxedStrategy<SensitivityLevelSpec> {
 fn requires() -> BoxedStrategy<Requires> {
     let places = || {
         prop_oneof![
-            4 => Just(Vec::new()),
+            1 => Just(Vec::new()),
             1 => subsequence(vec!["EU", "EEA", "FR", "DE", "US"], 1..=3).prop_map(|names| names.into_iter().map(Place::from).collect()),
         ]
     };
-    let member =
-        (select(&["secnumcloud", "hds", "eucs"]), option::of(select(&["3.1", "3.2", "3.10", "RD"])), subsequence(vec!["x", "y"], 0..=1))
-            .prop_map(|(scheme, minimum, levels)| RequiredQualification {
-                scheme: scheme.into(),
-                minimum_version: minimum.map(str::to_owned),
-                levels: levels.into_iter().map(str::to_owned).collect(),
-            });
+    let member = (
+        select(&["secnumcloud", "hds", "eucs"]),
+        option::weighted(0.3, select(&["3.1", "3.2", "3.10", "RD"])),
+        prop_oneof![2 => Just(Vec::new()), 1 => subsequence(vec!["x", "y"], 1..=1)],
+    )
+        .prop_map(|(scheme, minimum, levels)| RequiredQualification {
+            scheme: scheme.into(),
+            minimum_version: minimum.map(str::to_owned),
+            levels: levels.into_iter().map(str::to_owned).collect(),
+        });
     let alternatives = vec(vec(member, 1..3).prop_map(|all_of| Alternative { all_of }), 0..3);
     let ownership = (
-        option::weighted(0.3, select(&["0", "24"])),
-        option::weighted(0.3, select(&["24", "39"])),
-        option::weighted(0.3, select(&[Veto::None, Veto::Held])),
-        option::weighted(0.5, select(&["36h", "20d"])),
+        option::weighted(0.5, select(&["0", "24"])),
+        option::weighted(0.5, select(&["24", "39"])),
+        option::weighted(0.5, select(&[Veto::None, Veto::Held])),
+        option::weighted(0.5, select(&["36h", "60d"])),
     )
         .prop_map(|(largest, total, veto, age)| RequiredOwnership {
             largest_percent: largest.map(Percent::from),
@@ -219,19 +228,20 @@ fn requires() -> BoxedStrategy<Requires> {
     let operator = (places(), places()).prop_map(|(seats_in, parent_in)| RequiredOperator { seats_in, parent_in });
     let locations =
         (places(), places()).prop_map(|(storage, support)| RequiredLocations { storage, support, ..RequiredLocations::default() });
+    // Few at a time, or hardly any cloud would ever satisfy a level.
     (
-        prop_oneof![1 => Just(Vec::new()), 2 => alternatives],
+        option::weighted(0.4, alternatives),
         option::weighted(0.3, operator),
-        option::weighted(0.4, ownership),
-        locations,
-        option::weighted(0.2, select(&[KeyCustody::CustomerManaged, KeyCustody::ExternalKms])),
-        option::weighted(0.2, select(&[Isolation::SharedVirtual, Isolation::DedicatedHost])),
+        option::weighted(0.3, ownership),
+        option::weighted(0.3, locations),
+        option::weighted(0.15, select(&[KeyCustody::CustomerManaged, KeyCustody::ExternalKms])),
+        option::weighted(0.15, select(&[Isolation::SharedVirtual, Isolation::DedicatedHost])),
     )
         .prop_map(|(qualifications, operator, non_european_ownership, locations, key_custody, isolation)| Requires {
-            qualifications,
+            qualifications: qualifications.unwrap_or_default(),
             operator,
             non_european_ownership,
-            locations,
+            locations: locations.unwrap_or_default(),
             key_custody,
             isolation,
         })
