@@ -25,6 +25,7 @@ fmt:
 lint:
 	cargo clippy --locked --all-targets -- -D warnings
 	go vet -C tests/cluster .
+	go test -C tests/cluster .
 
 unit: ## what needs no cluster
 	cargo test --locked --lib
@@ -32,7 +33,7 @@ unit: ## what needs no cluster
 # One run of the test runner, so that its summary comes last and counts everything.
 integration: $(CLUSTER)
 	@$(CLUSTER) build
-	cargo test --locked
+	cargo test --locked --lib --test it
 
 crds: ## write crds/ from the types
 	REMPART_WRITE_CRDS=1 cargo test --locked --lib crds_are_up_to_date

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::decision::Held;
 use super::problem::Problem;
 use super::register::{Entry, Register, SoundCloud, SoundLevel};
 use super::requirements::Requirements;
 use super::schemes;
 use super::state::QualificationState;
+use super::timeline::Timeline;
 use super::unmet::{Chain, Unmet};
 
 /// Where every cloud stands at an instant.
@@ -76,11 +78,15 @@ impl Register {
     }
 
     fn standing(&self, sound: &SoundCloud, now: Timestamp) -> CloudStanding {
-        let known = |name: &str| self.clouds().get(name).and_then(|entry| entry.sound.as_ref().ok()).map(|sound| &sound.cloud);
-        let below = sound.below.iter().map(|name| (name.as_str(), known(name))).collect();
+        let known = |name: &str| self.clouds().get(name).and_then(|entry| entry.sound.as_ref().ok());
+        let below: Vec<_> = sound.below.iter().map(|name| (name.as_str(), known(name))).collect();
+        let layers = below.iter().filter_map(|(_, layer)| *layer);
+        let own = sound.holdings.courses().flat_map(|course| course.changes_after(now));
+        // Of a layer it matters only whether a qualification counts.
+        let turns: Vec<Timestamp> =
+            layers.flat_map(|layer| layer.holdings.courses()).flat_map(|course| flips(course, now)).chain(own).collect();
         let chain = Chain { own: &sound.cloud, holdings: &sound.holdings, below };
         let qualifications = standings(sound, now);
-        let turns: Vec<Timestamp> = sound.holdings.courses().flat_map(|course| course.changes_after(now)).collect();
         let mut next_change = turns.iter().min().copied();
         let judge = |entry: &Entry<SoundLevel>| match &entry.sound {
             Ok(level) => {
@@ -113,10 +119,17 @@ fn satisfied(
     Ok(Satisfied { until: turns.into_iter().find(|turn| !chain.unmet(required, *turn).is_empty()) })
 }
 
+/// Instants after `now` at which a qualification begins or ceases to count.
+fn flips(course: &Timeline<Held>, now: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let counts = |instant| course.at(instant).state.satisfies();
+    let mut before = counts(now);
+    course.changes_after(now).filter(move |turn| std::mem::replace(&mut before, counts(*turn)) != counts(*turn))
+}
+
 /// Instants after `now` at which figures on ownership come into force or grow too old for `required`.
 fn ages_after(chain: &Chain<'_>, required: &Requirements, now: Timestamp) -> Vec<Timestamp> {
     let Some(age) = required.maximum_age else { return Vec::new() };
-    let clouds = chain.below.iter().filter_map(|(_, cloud)| *cloud).chain([chain.own]);
+    let clouds = chain.below.iter().filter_map(|(_, layer)| layer.map(|layer| &layer.cloud)).chain([chain.own]);
     let windows = clouds.filter_map(|cloud| cloud.ownership_window(age));
     windows.flat_map(|(begin, end)| [begin, end]).filter(|turn| *turn > now && *turn < Timestamp::MAX).collect()
 }

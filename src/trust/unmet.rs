@@ -11,6 +11,7 @@ use super::cloud::{Cloud, Holdings, Located};
 use super::decision::Decision;
 use super::percent::Percent;
 use super::places::Places;
+use super::register::SoundCloud;
 use super::requirements::{Requirements, Where};
 use super::schemes;
 
@@ -31,7 +32,7 @@ pub(super) struct Chain<'a> {
     pub(super) own: &'a Cloud,
     pub(super) holdings: &'a Holdings,
     /// Name of each cloud below; without the cloud itself if it has problems, so that nothing is known of it.
-    pub(super) below: Vec<(&'a str, Option<&'a Cloud>)>,
+    pub(super) below: Vec<(&'a str, Option<&'a SoundCloud>)>,
 }
 
 impl Chain<'_> {
@@ -77,15 +78,17 @@ impl Chain<'_> {
     /// What `lacks` finds on the cloud itself and on those below.
     fn everywhere(&self, lacks: impl Fn(&Cloud) -> Option<String>) -> Option<String> {
         let below = self.below.iter().filter_map(|(name, cloud)| {
-            let found = cloud.map_or_else(|| Some("unknown".to_owned()), &lacks)?;
+            let found = cloud.map_or_else(|| Some("unknown".to_owned()), |sound| lacks(&sound.cloud))?;
             Some(format!("{name} (relied on): {found}"))
         });
         joined(lacks(self.own).into_iter().chain(below))
     }
 
     fn qualifications(&self, required: &Alternatives, now: Timestamp) -> Option<String> {
-        let counting: Vec<&Decision> = self.at(now).filter(|(_, words)| words.is_none()).map(|(decision, _)| decision).collect();
-        let held = |member: &Member| counting.iter().any(|decision| fits(decision, member));
+        let held = |member: &Member| {
+            counting(self.own, self.holdings, now).any(|decision| fits(decision, member))
+                && self.layers_short_of(member, now).next().is_none()
+        };
         if required.any_of().any(|all_of| all_of.iter().all(held)) {
             return None;
         }
@@ -99,12 +102,14 @@ impl Chain<'_> {
         // Sorted and without repetition: the order in which somebody wrote them does not matter.
         let mut found: Vec<String> = Vec::new();
         for scheme in present {
-            let under: BTreeSet<String> = self
-                .at(now)
+            let under: BTreeSet<String> = at(self.own, self.holdings, now)
                 .filter(|(decision, _)| decision.scheme == scheme)
                 .map(|(decision, words)| words.map_or_else(|| shown(decision), |words| format!("{}: {words}", decision.name())))
                 .collect();
             found.extend(under);
+            let members = &wanted[&(schemes::rank(scheme), scheme)];
+            let short: BTreeSet<String> = members.iter().flat_map(|member| self.layers_short_of(member, now)).collect();
+            found.extend(short);
         }
         if !absent.is_empty() {
             found.push(format!("no {} qualification", absent.join(" or ")));
@@ -112,25 +117,50 @@ impl Chain<'_> {
         joined(found.into_iter())
     }
 
-    /// Each qualification, and why it does not count at `now`.
-    fn at(&self, now: Timestamp) -> impl Iterator<Item = (&Decision, Option<&str>)> {
-        self.own.decisions.iter().zip(self.holdings.courses()).map(move |(decision, course)| {
-            let held = course.at(now);
-            let words = if !schemes::in_force(&decision.scheme) {
-                Some("the scheme is not in force")
-            } else if held.state.satisfies() {
-                None
+    /// Layers that do not hold what `member` asks for in the version that it asks for: a service of one version on a layer of
+    /// an older one is worth the older one. Levels are those of the service as it is delivered.
+    fn layers_short_of(&self, member: &Member, now: Timestamp) -> impl Iterator<Item = String> {
+        let reaches = move |layer: &SoundCloud| counting(&layer.cloud, &layer.holdings, now).any(|decision| reaches(decision, member));
+        self.below.iter().filter(move |(_, layer)| !layer.is_some_and(reaches)).map(move |(name, layer)| {
+            let decisions = layer.iter().flat_map(|layer| &layer.cloud.decisions).filter(|decision| decision.scheme == member.scheme);
+            let names: BTreeSet<String> = decisions.map(Decision::name).collect();
+            let held = if names.is_empty() {
+                format!("no {} qualification", member.scheme)
             } else {
-                Some(held.words.as_str())
+                names.into_iter().collect::<Vec<_>>().join(", ")
             };
-            (decision, words)
+            format!("{name} (relied on): {held}")
         })
     }
 }
 
+/// Each qualification of a cloud, and why it does not count at `now`.
+fn at<'a>(cloud: &'a Cloud, holdings: &'a Holdings, now: Timestamp) -> impl Iterator<Item = (&'a Decision, Option<&'a str>)> {
+    cloud.decisions.iter().zip(holdings.courses()).map(move |(decision, course)| {
+        let held = course.at(now);
+        let words = if !schemes::in_force(&decision.scheme) {
+            Some("the scheme is not in force")
+        } else if held.state.satisfies() {
+            None
+        } else {
+            Some(held.words.as_str())
+        };
+        (decision, words)
+    })
+}
+
+/// The qualifications of a cloud that count at `now`.
+fn counting<'a>(cloud: &'a Cloud, holdings: &'a Holdings, now: Timestamp) -> impl Iterator<Item = &'a Decision> {
+    at(cloud, holdings, now).filter(|(_, words)| words.is_none()).map(|(decision, _)| decision)
+}
+
+fn reaches(decision: &Decision, member: &Member) -> bool {
+    let version = |minimum| decision.version.as_ref().is_some_and(|version| version.reaches(minimum));
+    decision.scheme == member.scheme && member.minimum.as_ref().is_none_or(version)
+}
+
 fn fits(decision: &Decision, member: &Member) -> bool {
-    let reaches = |minimum| decision.version.as_ref().is_some_and(|version| version.reaches(minimum));
-    decision.scheme == member.scheme && member.minimum.as_ref().is_none_or(reaches) && decision.levels.is_superset(&member.levels)
+    reaches(decision, member) && decision.levels.is_superset(&member.levels)
 }
 
 /// A qualification that counts but is not what is required: `c5 2020 (type1)`.

@@ -35,6 +35,24 @@ fn a_qualification_needs_the_same_scheme_in_every_layer_below() {
 }
 
 #[test]
+fn a_service_is_worth_the_version_of_its_oldest_layer() {
+    let asks = |minimum: &str| level(&format!("{{qualifications: [{{allOf: [{{scheme: secnumcloud, minimumVersion: \"{minimum}\"}}]}}]}}"));
+    let levels = [("old", asks("3.1")), ("new", asks("3.2"))];
+    let clouds = [("c", on(&["a"], SNC)), ("a", on(&["b"], SNC)), ("b", on(&[], ENDING))];
+    let standing = &register(&clouds, &levels).assess(instant(NOW)).clouds["c"];
+    assert!(standing.satisfies("old").is_some());
+    assert_eq!(standing.lacks("new")[0].found, "secnumcloud 3.2; b (relied on): secnumcloud 3.1");
+
+    // A newer qualification of the layer comes into force: the answer turns at that instant, which is known beforehand.
+    let newer = SNC.replace("2025-01-01", "2026-12-01");
+    let clouds = [("c", on(&["a"], SNC)), ("a", on(&["b"], SNC)), ("b", on(&[], &format!("{ENDING}, {newer}")))];
+    let register = register(&clouds, &levels);
+    let turn = instant("2026-11-30T23:00:00Z");
+    assert_eq!(register.assess(instant(NOW)).clouds["c"].next_change, Some(turn));
+    assert!(register.assess(turn).clouds["c"].satisfies("new").is_some());
+}
+
+#[test]
 fn the_end_of_a_layer_is_an_end() {
     let clouds = [("c", on(&["a"], SNC)), ("a", on(&["b"], SNC)), ("b", on(&[], ENDING))];
     let register = register(&clouds, &[("l", level("{qualifications: [{allOf: [{scheme: secnumcloud}]}]}"))]);
