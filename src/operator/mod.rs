@@ -21,6 +21,8 @@ use retry::Retries;
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// How soon to probe again after a probe that did not see the guard hold.
 const PROBE_AGAIN: Duration = Duration::from_secs(2);
+/// How long the first complete snapshot may take before that is worth a line in the log.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest sleep: clocks are set, and laptops sleep.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 
@@ -91,14 +93,17 @@ struct Operator {
 
 impl Operator {
     async fn work(&self, stop: &CancellationToken) {
+        let started = Instant::now();
         let mut retries = Retries::default();
         let mut probed: Option<(Instant, String)> = None;
         while !stop.is_cancelled() {
             let Some(plan) = self.plan() else {
                 let missing = self.world.missing().join("; ");
-                debug!(missing, "waiting for the first complete snapshot");
+                if started.elapsed() >= PATIENCE {
+                    warn!(missing, "cannot begin: are CRDs and rights in place (kubectl apply --server-side -f crds/ -f deploy/)?");
+                }
                 self.readiness.set(Err(format!("waiting for {missing}")));
-                self.sleep(Duration::from_secs(1), stop).await;
+                self.sleep(Duration::from_secs(2), stop).await;
                 continue;
             };
             let wake_at = plan.wake_at;

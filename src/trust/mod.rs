@@ -13,8 +13,8 @@
 //! - What is unknown satisfies nothing that is required. Losing a fact never admits more.
 //! - An object with problems satisfies nothing (a cloud), or is satisfied by nothing (a level).
 //! - Trust follows the chain of `reliesOn`: seats, parent, ownership and locations are required of every cloud in it, and a
-//!   qualification counts only if each layer below holds the same scheme, and only in the version that each holds. Key custody and isolation are properties of the
-//!   service as it is delivered, and are asked of the cloud itself.
+//!   qualification counts only if each layer below holds the same scheme, in the version that is asked for. Key custody and
+//!   isolation are properties of the service as it is delivered, and are asked of the cloud itself.
 //! - The order of a list never matters. Where two entries compete, the stricter one counts.
 
 mod alternatives;

@@ -9,5 +9,6 @@ mod older;
 mod placed;
 mod refused;
 mod repaired;
+mod restarted;
 mod trust_ends;
 mod world;

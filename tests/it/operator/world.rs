@@ -24,11 +24,7 @@ impl World {
     pub async fn installed(name: &str) -> Self {
         let cluster = Cluster::start(name, &[]);
         let admin = cluster.admin().await;
-        for folder in ["crds", "deploy"] {
-            for object in folder_of(folder) {
-                apply(&admin, &[object]).await;
-            }
-        }
+        install(&admin).await;
         wait_until("the CRDs are served", async || {
             send(&admin, Method::GET, "/apis/rempart.dev/v1alpha1/clearances", None).await.map_err(|error| error.to_string())?.accepted()
         })
@@ -45,8 +41,19 @@ impl World {
         world
     }
 
+    /// Installs what is missing.
+    pub async fn install(&self) {
+        install(&self.admin).await;
+    }
+
     /// Starts the operator and waits until it has seen the API server refuse a violation.
     pub async fn start(&mut self) {
+        self.launch();
+        self.wait_for_log("the guard holds").await;
+    }
+
+    /// Starts the operator.
+    pub fn launch(&mut self) {
         let log = File::create(&self.log).expect("the folder of the cluster is writable");
         let child = Command::new(env!("CARGO_BIN_EXE_rempart"))
             .args(["run", "--listen", "127.0.0.1:0", "--log", "info,rempart::operator=debug", "--kubeconfig"])
@@ -56,7 +63,6 @@ impl World {
             .spawn()
             .expect("the operator starts");
         self.operator = Some(child);
-        self.wait_for_log("the guard holds").await;
     }
 
     /// Kills the operator: SIGKILL, no time to tidy up.
@@ -289,6 +295,13 @@ pub fn merged(mut whole: Value, patch: Value) -> Value {
         }
     }
     whole
+}
+
+/// Applies what an administrator applies: `kubectl apply --server-side -f crds/ -f deploy/`.
+async fn install(admin: &Client) {
+    for object in ["crds", "deploy"].into_iter().flat_map(folder_of) {
+        apply(admin, &[object]).await;
+    }
 }
 
 fn folder_of(folder: &str) -> Vec<Value> {

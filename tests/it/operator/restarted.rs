@@ -1,0 +1,46 @@
+//! The API server goes away and comes back; the operator notices nothing worse than a pause.
+
+use serde_json::json;
+
+use super::world::{World, namespace, pod, qualified_cloud, restreint};
+use crate::cluster::{apply, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_outlives_a_restart_of_the_api_server_and_goes_on() {
+    let world = World::guarded("restarted").await;
+    apply(&world.admin, &[qualified_cloud("snc"), restreint(), namespace("secret", Some("restreint"))]).await;
+    world.nodes("snc", 2, "snc").await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.settled().await;
+
+    world.cluster.command("restart-apiserver");
+    world.nodes("late", 1, "snc").await;
+    world.wait_nodes("late", "restreint", true).await;
+    // For up to 30 s an API server that has just started may refuse what it should accept, never the other way round.
+    wait_until("pods are accepted", async || world.create_pod("secret", &pod("after")).await.accepted().map(drop)).await;
+
+    world.patch("/apis/rempart.dev/v1alpha1/trustedclouds/snc", json!({"spec": {"qualifications": []}})).await;
+    wait_until("trust is taken away", async || {
+        let clouds = world.clearance().await["clouds"].clone();
+        if clouds["snc"] == json!([]) { Ok(()) } else { Err(clouds) }
+    })
+    .await;
+    world.wait_condition("sensitivitylevels/restreint", "Satisfiable", "False", "NoEligibleCloud").await;
+    assert!(!world.log().contains("panicked"), "{}", world.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_crds_the_operator_waits_and_says_what_is_missing() {
+    let mut world = World::installed("no-crds").await;
+    world.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/datadeclarations.rempart.dev").await;
+    wait_until("the kind is gone", async || match world.get("/apis/rempart.dev/v1alpha1/datadeclarations").await {
+        Err(why) if why.starts_with("404") => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    world.launch();
+    world.wait_for_log("datadeclarations").await;
+    world.wait_for_log("kubectl apply --server-side -f crds/ -f deploy/").await;
+    world.install().await;
+    world.wait_for_log("the guard holds").await;
+}
