@@ -15,6 +15,9 @@ use crate::plan::Outcome;
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// What an administrator does when the probe itself is refused.
+const INSTALL: &str = "install the namespace rempart-canary and its role (kubectl apply --server-side -f deploy/)";
+
 /// What one request was answered.
 enum Answer {
     /// Admission let it pass.
@@ -28,20 +31,20 @@ enum Answer {
 /// Asks the API server to let a pod of a sensitive namespace onto a node that is not cleared, and to bind one to the node
 /// `epoch` that only the present Clearance clears.
 pub async fn probe(client: &Client, epoch: &str) -> Outcome {
-    let mut outcome = Outcome::Unclear("not asked yet".to_owned());
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            tokio::time::sleep(PAUSE).await;
+    let mut tries = 1;
+    loop {
+        match once(client, epoch).await {
+            Ok(outcome) => return outcome,
+            Err(outcome) if tries == TRIES => return outcome,
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
-        outcome = once(client, epoch).await;
-        if outcome == Outcome::Holds {
-            break;
-        }
+        tries += 1;
     }
-    outcome
 }
 
-async fn once(client: &Client, epoch: &str) -> Outcome {
+/// What is found now; as an error, what may be another in a moment, because the API server takes new policies and data into
+/// use with a delay.
+async fn once(client: &Client, epoch: &str) -> Result<Outcome, Outcome> {
     let refusals = [
         ("a Binding to a node that is not cleared", bind(client, "rempart-not-cleared").await),
         ("a pod that names its node", create_pod(client).await),
@@ -49,14 +52,14 @@ async fn once(client: &Client, epoch: &str) -> Outcome {
     for (what, answer) in refusals {
         match answer {
             Answer::Refused => {}
-            Answer::Passed => return Outcome::Open(format!("the API server let {what} pass in namespace {CANARY}")),
-            Answer::Unclear(why) => return Outcome::Unclear(format!("{what}: {why}")),
+            Answer::Passed => return Err(Outcome::Open(format!("the API server let {what} pass in namespace {CANARY}"))),
+            Answer::Unclear(why) => return Ok(Outcome::Unclear(format!("{what}: {why}"))),
         }
     }
     match bind(client, epoch).await {
-        Answer::Passed => Outcome::Holds,
-        Answer::Refused => Outcome::Unclear("the API server has not read the latest Clearance".to_owned()),
-        Answer::Unclear(why) => Outcome::Unclear(format!("a Binding to a node that is cleared: {why}")),
+        Answer::Passed => Ok(Outcome::Holds),
+        Answer::Refused => Err(Outcome::Unclear("the API server has not read the latest Clearance".to_owned())),
+        Answer::Unclear(why) => Ok(Outcome::Unclear(format!("a Binding to a node that is cleared: {why}"))),
     }
 }
 
@@ -93,13 +96,13 @@ async fn ask(client: &Client, path: &str, body: &Value) -> Answer {
         Err(kube::Error::Api(status)) => match status.code {
             // Admission comes before storage: the pod that would be bound need not exist.
             404 if status.message.contains("pods \"canary\" not found") => Answer::Passed,
-            404 => Answer::Unclear(format!("{}: install the namespace {CANARY} and its role", status.message)),
+            404 => Answer::Unclear(format!("{}: {INSTALL}", status.message)),
             // For 30 s after its start an API server may refuse whatever meets a policy with a parameter (enforcement.md, fact 17).
             _ if status.message.contains("failed to find resource referenced by paramKind") => {
                 Answer::Unclear("the API server has just started and has not found the Clearance yet".to_owned())
             }
             403 if status.message.contains("ValidatingAdmissionPolicy") => Answer::Refused,
-            403 => Answer::Unclear(format!("{}: the operator needs its role in namespace {CANARY}", status.message)),
+            403 => Answer::Unclear(format!("{}: {INSTALL}", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
         },
         Err(error) => Answer::Unclear(said(&error)),

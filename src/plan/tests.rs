@@ -349,6 +349,25 @@ fn an_operator_that_has_just_started_goes_by_what_was_seen_of_the_same_policies(
 }
 
 #[test]
+fn a_level_that_is_not_enforced_by_choice_is_no_bad_news() {
+    let mut level = restreint();
+    level["enforcement"] = "Warn".into();
+    let mut world = hospital().level("restreint", &level);
+    let guard = plan(&world.0, now()).steps;
+    for step in guard.iter().filter(|step| matches!(step, Step::WriteClearance(_) | Step::WriteAdmission(_))) {
+        world.apply(step);
+    }
+    let told: Vec<String> = plan(&world.0, now())
+        .steps
+        .into_iter()
+        .filter_map(|step| if let Step::WriteStatus { kind: "SensitivityLevel", notices, .. } = step { Some(notices) } else { None })
+        .flatten()
+        .map(|notice| notice.reason)
+        .collect();
+    assert_eq!(told, ["PlacedBadly"]);
+}
+
+#[test]
 fn whatever_alters_a_policy_is_put_right() {
     let world = hospital().settle(now());
     let weakened: [fn(&mut Value); 3] = [
