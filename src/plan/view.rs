@@ -15,7 +15,7 @@ use crate::api::values::Tally;
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard::{self, AdmissionObject};
 use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters, PodFacts, Verdict, Why};
-use crate::trust::{Assessment, Problem, Register};
+use crate::trust::{Assessment, Problem, Register, Unreadable};
 
 /// Namespaces of the platform. A level there could stop the cluster, so they can have none.
 const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -64,7 +64,9 @@ pub(super) fn perimeters(snapshot: &Snapshot) -> Perimeters {
 
 impl<'a> View<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, perimeters: &'a Perimeters, now: Timestamp) -> Self {
-        let register = Register::new(
+        let unreadable = Unreadable { clouds: malformed(&snapshot.clouds), levels: malformed(&snapshot.levels) };
+        let register = Register::beside(
+            &unreadable,
             readable(&snapshot.clouds).map(|(name, cloud)| (name, &cloud.spec)),
             readable(&snapshot.levels).map(|(name, level)| (name, &level.spec)),
         );
@@ -264,6 +266,11 @@ fn selects(declaration: &DataDeclaration, pod: &PodFacts) -> bool {
         .workloads
         .as_ref()
         .is_none_or(|workloads| pod.has_labels(workloads.match_labels.iter().map(|(key, value)| (key.as_str(), value.0.as_str()))))
+}
+
+/// Names of the objects of a table that cannot be read.
+fn malformed<K>(table: &Table<Read<K>>) -> BTreeSet<&str> {
+    table.iter().filter(|(_, read)| read.is_err()).map(|(name, _)| name.as_str()).collect()
 }
 
 /// The metadata of an object, whether or not the rest of it can be read.

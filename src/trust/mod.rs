@@ -41,6 +41,6 @@ mod version;
 pub use assessment::{Assessment, CloudStanding, Satisfied, Standing};
 pub use calendar::end_of_day;
 pub use problem::Problem;
-pub use register::Register;
+pub use register::{Register, Unreadable};
 pub use state::QualificationState;
 pub use unmet::Unmet;

@@ -45,13 +45,34 @@ pub(super) struct SoundLevel {
     contradictions: Vec<Problem>,
 }
 
+/// Names of objects that are there but cannot be read at all.
+#[derive(Clone, Debug, Default)]
+pub struct Unreadable<'a> {
+    /// Of clouds.
+    pub clouds: BTreeSet<&'a str>,
+    /// Of levels.
+    pub levels: BTreeSet<&'a str>,
+}
+
 impl Register {
     /// Reads every cloud and level. Of two with the same name the last counts.
     pub fn new<'a>(
         clouds: impl IntoIterator<Item = (&'a str, &'a TrustedCloudSpec)>,
         levels: impl IntoIterator<Item = (&'a str, &'a SensitivityLevelSpec)>,
     ) -> Self {
-        Self { clouds: sound_clouds(&clouds.into_iter().collect()), levels: sound_levels(&levels.into_iter().collect()) }
+        Self::beside(&Unreadable::default(), clouds, levels)
+    }
+
+    /// The same beside objects that cannot be read: whoever names one of those does not name nothing.
+    pub fn beside<'a>(
+        unreadable: &Unreadable<'_>,
+        clouds: impl IntoIterator<Item = (&'a str, &'a TrustedCloudSpec)>,
+        levels: impl IntoIterator<Item = (&'a str, &'a SensitivityLevelSpec)>,
+    ) -> Self {
+        Self {
+            clouds: sound_clouds(&clouds.into_iter().collect(), &unreadable.clouds),
+            levels: sound_levels(&levels.into_iter().collect(), &unreadable.levels),
+        }
     }
 
     /// What is wrong with `cloud`: while there is anything, it satisfies no level. Nothing for a name that is not there.
@@ -94,13 +115,13 @@ impl<T> Entry<T> {
     }
 }
 
-fn sound_clouds(specs: &BTreeMap<&str, &TrustedCloudSpec>) -> BTreeMap<String, Entry<SoundCloud>> {
+fn sound_clouds(specs: &BTreeMap<&str, &TrustedCloudSpec>, unreadable: &BTreeSet<&str>) -> BTreeMap<String, Entry<SoundCloud>> {
     let edges: Edges<'_> = specs.iter().map(|(name, spec)| (*name, cloud::layers(spec))).collect();
     let cycles = graph::cycles(&edges);
     let (order, below) = graph::below(&edges, &cycles);
     let mut clouds: BTreeMap<String, Entry<SoundCloud>> = BTreeMap::new();
     for (name, spec) in order.into_iter().filter_map(|name| Some((name, specs.get(name)?))) {
-        let parsed = without(layer_problems(name, spec, specs, &cycles), Cloud::parse(spec));
+        let parsed = without(layer_problems(name, spec, specs, unreadable, &cycles), Cloud::parse(spec));
         let sound = parsed.map(|cloud| {
             let known = |layer: &str| clouds.get(layer).and_then(|entry| entry.sound.as_ref().ok()).map(|sound| &sound.holdings);
             let layers: Vec<(&str, Option<&Holdings>)> = edges[name].iter().map(|layer| (*layer, known(layer))).collect();
@@ -108,7 +129,7 @@ fn sound_clouds(specs: &BTreeMap<&str, &TrustedCloudSpec>) -> BTreeMap<String, E
             SoundCloud { cloud, holdings, below: below[name].iter().map(|layer| (*layer).to_owned()).collect() }
         });
         let mut warnings = cloud::warnings(spec);
-        warnings.extend(layer_warnings(spec, specs, &clouds));
+        warnings.extend(layer_warnings(spec, specs, unreadable, &clouds));
         clouds.insert(name.to_owned(), Entry { sound, warnings });
     }
     clouds
@@ -119,12 +140,13 @@ fn layer_problems(
     name: &str,
     spec: &TrustedCloudSpec,
     specs: &BTreeMap<&str, &TrustedCloudSpec>,
+    unreadable: &BTreeSet<&str>,
     cycles: &BTreeMap<String, String>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, layer) in spec.relies_on.iter().enumerate() {
         let layer = layer.cloud.0.as_str();
-        if !specs.contains_key(layer) {
+        if !specs.contains_key(layer) && !unreadable.contains(layer) {
             let meant = spelling::meant(layer, specs.keys().copied());
             problems.push(Problem::new(
                 format!("spec.reliesOn[{index}].cloud"),
@@ -145,12 +167,13 @@ fn layer_problems(
 fn layer_warnings(
     spec: &TrustedCloudSpec,
     specs: &BTreeMap<&str, &TrustedCloudSpec>,
+    unreadable: &BTreeSet<&str>,
     clouds: &BTreeMap<String, Entry<SoundCloud>>,
 ) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for (index, layer) in spec.relies_on.iter().enumerate() {
         let (name, given): (&str, Model) = (&layer.cloud.0, layer.layer);
-        if clouds.get(name).is_some_and(|entry| entry.sound.is_err()) {
+        if unreadable.contains(name) || clouds.get(name).is_some_and(|entry| entry.sound.is_err()) {
             warnings.push(Problem::new(
                 format!("spec.reliesOn[{index}].cloud"),
                 format!("{name} has problems, so nothing is known of it and no qualification of this cloud counts: correct {name}"),
@@ -166,14 +189,14 @@ fn layer_warnings(
     warnings
 }
 
-fn sound_levels(specs: &BTreeMap<&str, &SensitivityLevelSpec>) -> BTreeMap<String, Entry<SoundLevel>> {
+fn sound_levels(specs: &BTreeMap<&str, &SensitivityLevelSpec>, unreadable: &BTreeSet<&str>) -> BTreeMap<String, Entry<SoundLevel>> {
     let edges: Edges<'_> = specs.iter().map(|(name, spec)| (*name, level::extended(spec))).collect();
     let cycles = graph::cycles(&edges);
     let (order, below) = graph::below(&edges, &cycles);
     let own: BTreeMap<&str, Result<Requirements, Vec<Problem>>> = specs.iter().map(|(name, spec)| (*name, level::parse(spec))).collect();
     let mut levels: BTreeMap<String, Entry<SoundLevel>> = BTreeMap::new();
     for (name, spec) in order.into_iter().filter_map(|name| Some((name, specs.get(name)?))) {
-        let extends = extends_problems(name, spec, &levels, specs, &cycles);
+        let extends = extends_problems(name, spec, &levels, specs, unreadable, &cycles);
         let sound = without(extends, own[name].clone()).and_then(|_| {
             // Each level below adds its own requirements once, however many ways lead to it. In the order of names, so
             // that whether alternatives become too many does not hang on the order in which somebody wrote them.
@@ -194,6 +217,7 @@ fn extends_problems(
     spec: &SensitivityLevelSpec,
     levels: &BTreeMap<String, Entry<SoundLevel>>,
     specs: &BTreeMap<&str, &SensitivityLevelSpec>,
+    unreadable: &BTreeSet<&str>,
     cycles: &BTreeMap<String, String>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -205,14 +229,15 @@ fn extends_problems(
     }
     for (index, extended) in spec.extends.iter().enumerate() {
         let extended = extended.0.as_str();
-        let message = if !specs.contains_key(extended) {
-            let meant = spelling::meant(extended, specs.keys().copied());
-            format!("there is no SensitivityLevel {extended}{meant}: create it, or correct the name")
-        } else if levels.get(extended).is_some_and(|entry| entry.sound.is_err()) && !in_circle(extended) {
-            format!("{extended} has problems, so what it requires is not known: correct {extended}")
-        } else {
-            continue;
-        };
+        let message =
+            if unreadable.contains(extended) || (levels.get(extended).is_some_and(|entry| entry.sound.is_err()) && !in_circle(extended)) {
+                format!("{extended} has problems, so what it requires is not known: correct {extended}")
+            } else if !specs.contains_key(extended) {
+                let meant = spelling::meant(extended, specs.keys().copied());
+                format!("there is no SensitivityLevel {extended}{meant}: create it, or correct the name")
+            } else {
+                continue;
+            };
         problems.push(Problem::new(format!("spec.extends[{index}]"), message));
     }
     problems

@@ -39,6 +39,11 @@ async fn store_malformed(world: &World, plural: &str, object: &Value) {
     .await;
 }
 
+/// A pod that is gone at once when it is deleted.
+fn passing(name: &str) -> Value {
+    merged(pod(name), json!({"spec": {"terminationGracePeriodSeconds": 0}}))
+}
+
 fn path_of(plural: &str, object: &Value) -> String {
     let namespace = object["metadata"]["namespace"].as_str().map(|name| format!("namespaces/{name}/")).unwrap_or_default();
     format!("/apis/rempart.dev/v1alpha1/{namespace}{plural}/{}", object["metadata"]["name"].as_str().unwrap())
@@ -59,10 +64,17 @@ async fn a_malformed_cloud_is_no_cloud_until_it_is_repaired() {
     );
     assert_eq!(essence(&world).await, before);
     assert_neighbours_keep_working(&world, "a malformed cloud").await;
+    let above = json!({"spec": {"nodes": null, "reliesOn": [{"cloud": "bad", "layer": "IaaS"}]}});
+    apply(&world.admin, &[merged(qualified_cloud("above"), above)]).await;
+    let said = "spec.reliesOn[0].cloud: bad has problems, so nothing is known of it and no qualification of this cloud counts: correct bad";
+    let above = world.wait_condition("trustedclouds/above", "Ready", "True", said).await;
+    assert!(above["status"]["clears"].is_null(), "{above}");
 
     // Server-side apply cannot: it fails on what is there.
     world.patch(&path_of("trustedclouds", &bad), json!({"spec": {"offering": {"service": "Test cloud", "model": "IaaS"}}})).await;
     world.wait_condition("trustedclouds/bad", "Ready", "True", "1 node, cleared for interne, restreint").await;
+    world.wait_condition("trustedclouds/above", "Ready", "True", "cleared for interne, restreint").await;
+    world.delete("/apis/rempart.dev/v1alpha1/trustedclouds/above").await;
     world.wait_nodes("bad", "restreint", true).await;
 
     // What the CRD cannot see, because Kubernetes takes any digits for an offset.
@@ -80,7 +92,7 @@ async fn a_malformed_level_is_satisfied_by_nobody_and_can_be_deleted() {
     let (world, before) = settled("malformed-level").await;
     apply(&world.admin, &[level("bad", json!({}), json!({})), namespace("held", Some("bad"))]).await;
     world.wait_nodes("snc", "bad", true).await;
-    wait_until("pods of the level are let in", async || world.create_pod("held", &pod("good")).await.accepted()).await;
+    wait_until("pods of the level are let in", async || world.create_pod("held", &passing("good")).await.accepted()).await;
 
     let bad = merged(level("bad", json!({}), json!({})), json!({"spec": {"requires": {"keyCustody": ["ExternalKms"]}}}));
     store_malformed(&world, "sensitivitylevels", &bad).await;
@@ -89,8 +101,12 @@ async fn a_malformed_level_is_satisfied_by_nobody_and_can_be_deleted() {
     let found = essence_without(&world, &["bad"]).await;
     assert_eq!((&found["clouds"], &found["nodes"]), (&before["clouds"], &before["nodes"]), "nobody is cleared for it");
     assert_neighbours_keep_working(&world, "a malformed level").await;
+    apply(&world.admin, &[level("stricter", json!({}), json!({"extends": ["bad"]}))]).await;
+    let said = "spec.extends[0]: bad has problems, so what it requires is not known: correct bad";
+    world.wait_condition("sensitivitylevels/stricter", "Ready", "False", said).await;
+    world.delete("/apis/rempart.dev/v1alpha1/sensitivitylevels/stricter").await;
     // It goes on asking for a cleared node, of which there are none.
-    let pod = world.create_pod("held", &pod("waits")).await.accepted().unwrap();
+    let pod = world.create_pod("held", &passing("waits")).await.accepted().unwrap();
     assert_eq!(pod["spec"]["nodeSelector"]["rempart.node-restriction.kubernetes.io/bad"], "cleared");
 
     world.delete("/apis/rempart.dev/v1alpha1/sensitivitylevels/bad").await;
