@@ -42,7 +42,8 @@ struct Entry {
 }
 
 impl Perimeters {
-    /// Compiles `spec.nodes` of every cloud. A cloud of which one entry cannot be read matches nothing.
+    /// Compiles `spec.nodes` of every cloud. A cloud of which one entry cannot be read has a problem; whoever places by what it
+    /// claims must look at [`Self::problems`] first.
     pub fn new<'a>(clouds: impl IntoIterator<Item = (&'a str, &'a TrustedCloudSpec)>) -> Self {
         let mut perimeters = Self::default();
         for (name, spec) in clouds {
@@ -62,9 +63,10 @@ impl Perimeters {
                     _ => {}
                 }
             }
-            if problems.is_empty() {
-                perimeters.clouds.insert(name.to_owned(), entries);
-            } else {
+            // What can be read goes on claiming its nodes: a node that two clouds shared must not become one's alone because
+            // the other has a mistake elsewhere.
+            perimeters.clouds.insert(name.to_owned(), entries);
+            if !problems.is_empty() {
                 perimeters.problems.insert(name.to_owned(), problems);
             }
         }
@@ -183,12 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_matches_nothing_and_says_what_to_write() {
+    fn what_cannot_be_read_matches_nothing_says_what_to_write_and_frees_no_node() {
         let hostile = format!("({}){{500}}", "a{500}");
         for pattern in ["(", "a)|(b", "(?=x)", "[z-a]", hostile.as_str()] {
-            let spec = cloud(&[(Some(pattern), None), (Some(".*"), None)]);
-            let perimeters = Perimeters::new([("c", &spec)]);
-            assert_eq!(perimeters.belonging(&node("b", &[])), Belonging::Nowhere, "{pattern}");
+            let (spec, other) = (cloud(&[(Some(pattern), None), (Some("b.*"), None)]), cloud(&[(Some("bb"), None)]));
+            let perimeters = Perimeters::new([("c", &spec), ("other", &other)]);
+            assert_eq!(perimeters.belonging(&node("a", &[])), Belonging::Nowhere, "{pattern}");
+            assert_eq!(perimeters.belonging(&node("bb", &[])), Belonging::Ambiguous(vec!["c", "other"]), "{pattern}");
             let problem = &perimeters.problems("c")[0];
             assert_eq!(problem.field, "spec.nodes[0].providerID");
             assert!(problem.message.contains("write a regular expression"), "{}", problem.message);

@@ -413,6 +413,19 @@ fn what_cannot_be_read_counts_for_nothing_and_affects_nothing_else() {
 }
 
 #[test]
+fn a_mistake_in_one_cloud_gives_no_node_to_another() {
+    let mut wrong = snc("snc");
+    wrong["nodes"].as_array_mut().unwrap().push(json!({"providerID": "("}));
+    let shared = hospital().cloud("twin", &snc("snc"));
+    let found = plan(&shared.0, now()).clearance.nodes;
+    assert!(!found.contains_key("snc-1"), "of two clouds, so of none");
+    let found = plan(&shared.cloud("twin", &wrong).0, now()).clearance.nodes;
+    assert!(!found.contains_key("snc-1"), "{found:?}");
+    let alone = plan(&hospital().cloud("snc", &wrong).0, now()).clearance;
+    assert!(!alone.nodes.contains_key("snc-1") && !alone.clouds.contains_key("snc"));
+}
+
+#[test]
 fn facts_that_may_be_old_renew_nothing() {
     let mut world = hospital().settle(now());
     let later: Timestamp = "2026-11-27T12:00:00Z".parse().unwrap();
