@@ -1,6 +1,6 @@
 //! The Clearance: which clouds are cleared for what now, which nodes are whose, and until when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -32,7 +32,9 @@ pub struct Facts<'a> {
     pub nodes: &'a BTreeMap<String, String>,
     /// Namespace to level.
     pub namespaces: &'a BTreeMap<String, String>,
-    /// The Clearance in force.
+    /// Cloud and level, where these very objects, and not others of the same names, were seen to be cleared.
+    pub seen_cleared: &'a BTreeSet<(String, String)>,
+    /// The Clearance in force. It says until when, never what is cleared: somebody may have edited it.
     pub previous: Option<&'a ClearanceSpec>,
     /// Whether what was read may be old: then no level's end is put off.
     pub stale: bool,
@@ -57,7 +59,7 @@ pub fn clear(facts: &Facts<'_>, now: Timestamp) -> Clearing {
         let mut cleared = Vec::new();
         for (level, rule) in facts.levels {
             let satisfied = standing.levels.get(level).is_some_and(Result::is_ok);
-            let was_cleared = || facts.previous.is_some_and(|previous| is_cleared(previous, cloud, level));
+            let was_cleared = || facts.seen_cleared.contains(&(cloud.clone(), level.clone()));
             if satisfied {
                 cleared.push(level.clone());
             } else if rule.on_trust_loss == OnTrustLoss::Report && was_cleared() {
@@ -87,10 +89,6 @@ pub fn clear(facts: &Facts<'_>, now: Timestamp) -> Clearing {
 /// An API server that lets the probe bind there has seen this content.
 pub fn epoch(spec: &ClearanceSpec) -> Option<&str> {
     spec.nodes.iter().find(|(_, cloud)| *cloud == CANARY).map(|(node, _)| node.as_str())
-}
-
-fn is_cleared(clearance: &ClearanceSpec, cloud: &str, level: &str) -> bool {
-    clearance.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level))
 }
 
 /// The first instant at which a cloud that satisfies `level` now may stop doing so.

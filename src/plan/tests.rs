@@ -241,7 +241,9 @@ fn a_suspension_changes_one_list_however_many_nodes_there_are() {
 fn a_level_that_only_reports_keeps_the_cloud_and_says_so() {
     let mut level = restreint();
     level["onTrustLoss"] = "Report".into();
-    let world = hospital().level("restreint", &level).settle(now()).cloud("snc", &suspended("snc")).settle(now());
+    let mut world = hospital().level("restreint", &level).settle(now());
+    change(&mut world.0.clouds, "snc", |cloud| cloud.spec = serde_json::from_value(suspended("snc")).unwrap());
+    let world = world.settle(now());
     let found = plan(&world.0, now());
     assert_eq!(found.clearance.clouds["snc"], ["restreint"]);
     let ready = &world.0.clouds["snc"].as_ref().as_ref().unwrap().status.as_ref().unwrap().conditions[0];
@@ -249,6 +251,28 @@ fn a_level_that_only_reports_keeps_the_cloud_and_says_so() {
 
     let never_cleared = hospital().level("restreint", &level).cloud("snc", &suspended("snc")).settle(now());
     assert_eq!(plan(&never_cleared.0, now()).clearance.clouds["snc"], [""; 0], "to keep is not to admit");
+}
+
+#[test]
+fn what_is_kept_is_what_was_seen_to_be_cleared_not_what_somebody_wrote_or_an_object_of_the_same_name() {
+    let mut level = restreint();
+    level["onTrustLoss"] = "Report".into();
+    let reporting = || hospital().level("restreint", &level);
+
+    let mut forged = reporting().cloud("snc", &suspended("snc")).settle(now());
+    change(&mut forged.0.clearances, CLEARANCE, |clearance| {
+        clearance.spec.clouds.insert("snc".into(), vec!["restreint".into()]);
+    });
+    assert_eq!(plan(&forged.0, now()).clearance.clouds["snc"], [""; 0], "a Clearance edited by hand is repaired");
+
+    // `cloud` and `level` put a new object, without a status, in the place of the old one.
+    let recreated = reporting().settle(now()).cloud("snc", &suspended("snc"));
+    assert_eq!(plan(&recreated.0, now()).clearance.clouds["snc"], [""; 0], "another cloud of the same name");
+    let mut suspended_in_place = reporting().settle(now());
+    change(&mut suspended_in_place.0.clouds, "snc", |cloud| cloud.spec = serde_json::from_value(suspended("snc")).unwrap());
+    assert_eq!(plan(&suspended_in_place.0, now()).clearance.clouds["snc"], ["restreint"]);
+    let recreated = suspended_in_place.level("restreint", &level);
+    assert_eq!(plan(&recreated.0, now()).clearance.clouds["snc"], [""; 0], "another level of the same name");
 }
 
 #[test]

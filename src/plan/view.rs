@@ -306,15 +306,31 @@ fn clearing(snapshot: &Snapshot, assessment: &Assessment, belonging: &BTreeMap<&
     let namespaces = snapshot.namespaces.values().filter_map(|namespace| Some((namespace.name.clone(), level_of(namespace)?.to_owned())));
     let namespaces = namespaces.collect();
     let previous = snapshot.clearance().map(|clearance| &clearance.spec);
+    let seen_cleared = seen_cleared(snapshot);
     let facts = placement::Facts {
         assessment,
         levels: &levels,
         nodes: &nodes,
         namespaces: &namespaces,
+        seen_cleared: &seen_cleared,
         previous,
         stale: !snapshot.stale.is_empty(),
     };
     placement::clear(&facts, now)
+}
+
+/// What the statuses of a cloud and of a level both say was cleared. A status goes with its object: a cloud or a level that
+/// was deleted and made again was never cleared, and a Clearance that somebody edited proves nothing.
+fn seen_cleared(snapshot: &Snapshot) -> BTreeSet<(String, String)> {
+    let clouds_of = |level: &str| {
+        let level = snapshot.levels.get(level)?.as_ref().as_ref().ok()?;
+        Some(&level.status.as_ref()?.clouds)
+    };
+    let pairs = readable(&snapshot.clouds).flat_map(|(cloud, object)| {
+        let clears = object.status.iter().flat_map(|status| &status.clears);
+        clears.map(move |level| (cloud.to_owned(), level.0.clone()))
+    });
+    pairs.filter(|(cloud, level)| clouds_of(level).is_some_and(|clouds| clouds.contains(cloud))).collect()
 }
 
 fn level_of(namespace: &NamespaceFacts) -> Option<&str> {
