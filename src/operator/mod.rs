@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::cluster::{World, Writer, probe};
 use crate::placement::epoch;
-use crate::plan::{Host, Outcome, Plan, Probe, plan};
+use crate::plan::{Host, Outcome, Plan, Probe, Step, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
 use retry::Retries;
 
@@ -23,6 +23,9 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 const PROBE_AGAIN: Duration = Duration::from_secs(2);
 /// How long the first complete snapshot may take before that is worth a line in the log.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an API server may go on with the policies it had after new ones are written: it looks for them once a second and
+/// then compiles them. A probe before that would speak of the old ones.
+const IN_USE_AFTER: Duration = Duration::from_secs(2);
 /// Longest sleep: clocks are set, and laptops sleep.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 
@@ -91,11 +94,25 @@ struct Operator {
     probe_every: Duration,
 }
 
+/// The last probe that saw the guard hold: when, and what was in place then.
+struct Probed {
+    at: Instant,
+    epoch: String,
+    policies: String,
+}
+
+impl Probed {
+    fn speaks_of(&self, epoch: &str, policies: &str) -> bool {
+        self.epoch == epoch && self.policies == policies
+    }
+}
+
 impl Operator {
     async fn work(&self, stop: &CancellationToken) {
         let started = Instant::now();
         let mut retries = Retries::default();
-        let mut probed: Option<(Instant, String)> = None;
+        let mut probed: Option<Probed> = None;
+        let mut in_use_from = Instant::now();
         while !stop.is_cancelled() {
             let Some(plan) = self.plan() else {
                 let missing = self.world.missing().join("; ");
@@ -109,17 +126,23 @@ impl Operator {
             let wake_at = plan.wake_at;
             let (guarded, policies) = (plan.guarded, plan.policies);
             let epoch = epoch(&plan.clearance).unwrap_or_default().to_owned();
+            let rewrites_policies = plan.steps.iter().any(|step| matches!(step, Step::WriteAdmission(_)));
 
             let applied = self.writer.apply(retries.due(plan.steps)).await;
             retries.record(&applied);
             self.world.record_failures(retries.failures());
             self.readiness.set(Ok(()));
+            if rewrites_policies {
+                in_use_from = Instant::now() + IN_USE_AFTER;
+            }
+            let until_in_use = in_use_from.saturating_duration_since(Instant::now());
 
             // A probe may wait for the API server; whatever changes meanwhile is more urgent.
-            if guarded && applied.written.is_empty() && self.should_probe(probed.as_ref(), &epoch) {
+            let due = probed.as_ref().is_none_or(|probed| !probed.speaks_of(&epoch, &policies) || probed.at.elapsed() >= self.probe_every);
+            if guarded && applied.written.is_empty() && until_in_use.is_zero() && due {
                 tokio::select! {
-                    outcome = self.probe(&epoch, policies) => {
-                        probed = (outcome == Outcome::Holds).then(|| (Instant::now(), epoch));
+                    outcome = self.probe(&epoch, policies.clone()) => {
+                        probed = (outcome == Outcome::Holds).then(|| Probed { at: Instant::now(), epoch, policies });
                     }
                     () = self.world.changed() => {
                         tokio::time::sleep(DEBOUNCE).await;
@@ -128,7 +151,11 @@ impl Operator {
                     () = stop.cancelled() => continue,
                 }
             }
-            let until_probe = probed.as_ref().map_or(PROBE_AGAIN, |(at, _)| self.probe_every.saturating_sub(at.elapsed()));
+            let until_probe = match &probed {
+                _ if !until_in_use.is_zero() => until_in_use,
+                Some(probed) => self.probe_every.saturating_sub(probed.at.elapsed()),
+                None => PROBE_AGAIN,
+            };
             let sleep = [wake_at.map(until), retries.next(), Some(until_probe), Some(LONGEST_SLEEP)].into_iter().flatten().min();
             self.sleep(sleep.unwrap_or(LONGEST_SLEEP), stop).await;
         }
@@ -141,10 +168,6 @@ impl Operator {
         self.metrics.planned(&plan.summary, plan.guarded, now, started.elapsed());
         debug!(steps = plan.steps.len(), guarded = plan.guarded, wake_at = ?plan.wake_at, took = ?started.elapsed(), "planned");
         Some(plan)
-    }
-
-    fn should_probe(&self, probed: Option<&(Instant, String)>, epoch: &str) -> bool {
-        probed.is_none_or(|(at, probed)| probed != epoch || at.elapsed() >= self.probe_every)
     }
 
     async fn probe(&self, epoch: &str, policies: String) -> Outcome {

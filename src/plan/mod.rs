@@ -106,10 +106,16 @@ fn enforced<'a>(view: &View<'_>, levels: impl IntoIterator<Item = &'a str>) -> V
     levels.into_iter().filter(|level| view.enforcement(level) == Some(Enforcement::Enforce)).collect()
 }
 
+/// Whether the API server uses the policies as they should be, and was seen to. What makes it look at an object again waits
+/// for that: sooner, it would still use the old policies, and a DaemonSet is not touched twice.
+fn in_use(view: &View<'_>) -> bool {
+    view.snapshot.host.mutates && view.guarded && view.seen() == Some(&Outcome::Holds)
+}
+
 /// DaemonSets from before their namespace had its level: any write lets the API server rewrite the template (enforcement.md, fact 11).
 fn daemon_sets<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
-    let sets =
-        view.snapshot.daemon_sets.values().filter(|set| view.snapshot.host.mutates && !set.deleting && !view.is_system(&set.namespace));
+    let in_use = in_use(view);
+    let sets = view.snapshot.daemon_sets.values().filter(move |set| in_use && !set.deleting && !view.is_system(&set.namespace));
     sets.filter_map(|set| {
         let namespace = view.snapshot.namespaces.get(&set.namespace).and_then(|namespace| namespace.level());
         let levels = enforced(view, namespace);
@@ -128,9 +134,12 @@ fn daemon_sets<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
 /// Pods that wait without the selector of their level starve: the scheduler tries nodes that the API server refuses. Those
 /// that have a controller come back with it (enforcement.md, fact 11). Running pods are never touched.
 fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
-    let pods = view.snapshot.pods.values().filter(|pod| {
-        view.snapshot.host.mutates && view.guarded && pod.node.is_none() && !pod.finished && !pod.deleting && pod.controller.is_some()
-    });
+    let in_use = in_use(view);
+    let pods = view
+        .snapshot
+        .pods
+        .values()
+        .filter(move |pod| in_use && pod.node.is_none() && !pod.finished && !pod.deleting && pod.controller.is_some());
     pods.filter_map(|pod| {
         let levels = enforced(view, view.levels_of(pod));
         let waits_without = levels.iter().any(|level| !pod.selects.iter().any(|selected| selected == level));
