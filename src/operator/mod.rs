@@ -134,6 +134,10 @@ impl Operator {
             self.readiness.set(Ok(()));
             if rewrites_policies {
                 in_use_from = Instant::now() + IN_USE_AFTER;
+                // What was seen before says nothing now, even of the same policies: others may have been in force in between.
+                probed = None;
+                let outcome = Outcome::Unclear("the policies have just been written, and are tried in a moment".to_owned());
+                self.world.record_probe(Probe { policies: policies.clone(), outcome });
             }
             let until_in_use = in_use_from.saturating_duration_since(Instant::now());
 

@@ -131,15 +131,21 @@ fn daemon_sets<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     })
 }
 
+/// Controllers that make a deleted pod again as if nothing had happened. A Job counts a deleted pod as failed and may end for
+/// good; what other controllers do is their own affair.
+const REPLACING: [&str; 4] = ["ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController"];
+
 /// Pods that wait without the selector of their level starve: the scheduler tries nodes that the API server refuses. Those
-/// that have a controller come back with it (enforcement.md, fact 11). Running pods are never touched.
+/// whose controller makes them again come back with it (enforcement.md, fact 11). Running pods are never touched.
 fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     let in_use = in_use(view);
-    let pods = view
-        .snapshot
-        .pods
-        .values()
-        .filter(move |pod| in_use && pod.node.is_none() && !pod.finished && !pod.deleting && pod.controller.is_some());
+    let pods = view.snapshot.pods.values().filter(move |pod| {
+        in_use
+            && pod.node.is_none()
+            && !pod.finished
+            && !pod.deleting
+            && pod.controller.as_ref().is_some_and(|owner| REPLACING.contains(&owner.kind.as_str()))
+    });
     pods.filter_map(|pod| {
         let levels = enforced(view, view.levels_of(pod));
         let waits_without = levels.iter().any(|level| !pod.selects.iter().any(|selected| selected == level));

@@ -322,6 +322,7 @@ fn pods_that_wait_without_their_selector_come_back_and_running_ones_stay() {
     let world = hospital()
         .pod("emr", "waits", controlled)
         .pod("emr", "alone", |_| {})
+        .pod("emr", "of-a-job", |pod| pod.controller = Some(Owner { kind: "Job".into(), name: "j".into() }))
         .pod("emr", "has-it", |pod| {
             controlled(pod);
             pod.selects = vec!["restreint".into()];
@@ -338,7 +339,9 @@ fn pods_that_wait_without_their_selector_come_back_and_running_ones_stay() {
     assert!(world.0.pods.contains_key("emr/waits"));
     let world = world.probed().settle(now());
     let pods: Vec<&String> = world.0.pods.keys().collect();
-    assert_eq!(pods, ["emr/alone", "emr/good", "emr/has-it", "emr/old", "emr/runs", "web/any", "web/plain"]);
+    assert_eq!(pods, ["emr/alone", "emr/good", "emr/has-it", "emr/of-a-job", "emr/old", "emr/runs", "web/any", "web/plain"]);
+    let level = world.0.levels["restreint"].as_ref().as_ref().unwrap().status.as_ref().unwrap();
+    assert!(level.conditions[0].message.contains("2 pods, such as emr/alone, emr/of-a-job"), "{}", level.conditions[0].message);
     assert_eq!(world.0.daemon_sets["emr/each"].touched_for.as_deref(), Some("restreint"));
     assert_eq!(world.0.daemon_sets["web/each"].touched_for, None);
 }

@@ -44,6 +44,8 @@ pub(super) struct View<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) tally: Tally,
+    /// Pods on no node yet that do not ask for one that is cleared.
+    pub(super) starving: Vec<String>,
     /// Oldest first.
     pub(super) violations: Vec<Misplaced>,
 }
@@ -225,7 +227,11 @@ impl<'a> View<'a> {
             let verdicts: BTreeMap<&str, Verdict> =
                 levels.iter().map(|level| (*level, placement::judge(&self.clearing.spec, [*level], pod.node.as_deref()))).collect();
             for (level, verdict) in &verdicts {
-                by_level.entry(level).or_default().add(key, pod, verdict);
+                let found = by_level.entry(level).or_default();
+                found.add(key, pod, verdict);
+                if *verdict == Verdict::Unplaced && !pod.selects.iter().any(|selected| selected == level) {
+                    found.starving.push(key.clone());
+                }
             }
             for (declaration_key, declaration) in self.declarations_in(&pod.namespace) {
                 if let Some(verdict) = verdicts.get(declaration.spec.level.0.as_str()).filter(|_| selects(declaration, pod)) {

@@ -21,7 +21,8 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     } else {
         let cleared = format!("{} in {} cleared", count(nodes, "node"), count(clouds.len(), "cloud"));
         let warnings = view.register.level_warnings(name).iter().map(ToString::to_string);
-        [cleared].into_iter().chain(warnings).collect::<Vec<_>>().join("; ")
+        let starving = starving(&found).filter(|_| level.spec.enforcement == Enforcement::Enforce);
+        [cleared].into_iter().chain(warnings).chain(starving).collect::<Vec<_>>().join("; ")
     };
     let problems = view.register.level_problems(name);
     let held = format!("SensitivityLevel/{name} finalizers");
@@ -44,6 +45,19 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
         policy_digest: view.guarded.then(|| view.policies.clone()),
     };
     (status, notices)
+}
+
+/// Pods from before their namespace had its level that nobody can give the selector any more.
+fn starving(found: &Found) -> Option<String> {
+    const NAMED: usize = 3;
+    let pods = &found.starving;
+    let named = pods.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    (!pods.is_empty()).then(|| {
+        let pods = count(pods.len(), "pod");
+        format!(
+            "waiting without the selector of the level: {pods}, such as {named}; those of a Job or of nobody must be made again by hand"
+        )
+    })
 }
 
 fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut Conditions<'_>) {

@@ -51,6 +51,22 @@ async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiti
         .await
         .accepted()
         .unwrap();
+    let mut template = json!({"spec": pod("x")["spec"]});
+    template["spec"]["restartPolicy"] = "Never".into();
+    template["spec"]["nodeSelector"] = json!({"example.com/nowhere": "yes"});
+    apply(
+        &world.admin,
+        &[json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "namespace": "emr"},
+            "spec": {"backoffLimit": 0, "template": template},
+        })],
+    )
+    .await;
+    wait_until("the Job has a pod that waits", async || {
+        let job = world.get("/apis/batch/v1/namespaces/emr/jobs/once").await?;
+        if job["status"]["active"] == 1 { Ok(()) } else { Err(job["status"].to_string()) }
+    })
+    .await;
     let before: Vec<String> =
         world.pods("emr").await.into_iter().filter(|(_, _, phase)| phase == "Running").map(|(name, _, _)| name).collect();
 
@@ -73,6 +89,10 @@ async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiti
     })
     .await;
     world.get("/api/v1/namespaces/emr/pods/alone").await.expect("it is still there");
+    // A Job counts a deleted pod as failed, and this one allows no failure.
+    let job = world.get("/apis/batch/v1/namespaces/emr/jobs/once").await.unwrap();
+    assert_eq!(job["status"]["active"], 1, "{}", job["status"]);
+    world.wait_condition("sensitivitylevels/restreint", "Ready", "True", "waiting without the selector of the level: 2 pods").await;
 
     // The DaemonSet's template is rewritten by the API server, and its controller moves its pods.
     wait_until("the DaemonSet has a pod on each cleared node", async || {
@@ -110,4 +130,37 @@ async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiti
     })
     .await;
     assert!(pods.iter().all(|(pod, _, _)| pod != name));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_set_gets_its_selector_when_a_level_turns_from_warn_to_enforce() {
+    let world = World::guarded("older-warn").await;
+    let mut warning = restreint();
+    warning["spec"]["enforcement"] = "Warn".into();
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), warning, namespace("emr", Some("restreint"))]).await;
+    world.nodes("snc", 1, "snc").await;
+    world.nodes("aws", 1, "aws").await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "False", "Warning").await;
+    // Not before the API server has taken into use that nothing is added for this level.
+    wait_until("no selector is added", async || {
+        let stranger = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-"}, "spec": pod("x")["spec"]});
+        let made = world.create_pod("emr", &stranger).await.accepted()?;
+        if made["spec"]["nodeSelector"].is_null() { Ok(()) } else { Err(made["spec"]["nodeSelector"].to_string()) }
+    })
+    .await;
+    apply(&world.admin, &[workload("DaemonSet", "each", None, false)]).await;
+    wait_until("it runs everywhere", async || {
+        let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
+        if set["status"]["numberReady"] == 2 { Ok(()) } else { Err(set["status"].to_string()) }
+    })
+    .await;
+
+    world.patch("/apis/rempart.dev/v1alpha1/sensitivitylevels/restreint", json!({"spec": {"enforcement": "Enforce"}})).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "ProbeRefused").await;
+    wait_until("it runs on the cleared node alone", async || {
+        let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
+        if set["status"]["desiredNumberScheduled"] == 1 && set["status"]["numberReady"] == 1 { Ok(()) } else { Err(set.to_string()) }
+    })
+    .await;
 }
