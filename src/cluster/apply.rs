@@ -173,7 +173,7 @@ impl Writer {
     where
         K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
     {
-        // The uid makes the API server refuse (409) when the object is another one by now.
+        // The uid makes the API server refuse when the object is another one by now.
         let patch = json!({"metadata": {"uid": relabel.uid, "labels": relabel.labels}});
         api.patch_metadata(&relabel.name, &manager(), &Patch::Merge(patch)).await
     }
@@ -272,9 +272,14 @@ fn manager() -> PatchParams {
 /// An object that is gone, or that is another one by now, needs nothing any more: the watch brings what is there instead.
 fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), WriteError> {
     match result {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() || is_another(&status) => Ok(()),
         other => Ok(other.map(drop)?),
     }
+}
+
+/// Whether a patch was refused because of the uid in it, which is that of an object that is gone.
+fn is_another(status: &Status) -> bool {
+    status.code == 422 && status.message.contains("metadata.uid: Invalid value")
 }
 
 /// Whether server-side apply failed because the object, stored under another schema, does not have the form of its kind.
@@ -302,5 +307,22 @@ pub(super) fn said(error: &kube::Error) -> String {
             format!("{message} ({code})")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_is_another_one_by_now_is_no_failure() {
+        let refused = |code: u16, message: &str| {
+            let status = Status { code, message: message.to_owned(), ..Status::default() };
+            gone_is_fine::<()>(Err(kube::Error::Api(Box::new(status)))).is_err()
+        };
+        // What kube-apiserver 1.36.3 answers to a patch that carries the uid of a node that was deleted and registered again.
+        assert!(!refused(422, "Node \"node-3\" is invalid: metadata.uid: Invalid value: \"0000\": field is immutable"));
+        assert!(refused(422, "Node \"node-3\" is invalid: metadata.labels: Invalid value: \"é\""));
+        assert!(refused(403, "forbidden"));
     }
 }
