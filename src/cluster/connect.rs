@@ -36,7 +36,7 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>) -> Resu
     config.connect_timeout = Some(Duration::from_secs(5));
     // A connection that dies without a word fails no watch by itself: facts would grow old while leases are renewed over
     // another. An API server ends a watch after 290 s, so silence that lasts longer means that nobody is there.
-    config.read_timeout = Some(Duration::from_secs(300));
+    config.read_timeout = Some(Duration::from_mins(5));
     config.reset_reader_on_write = true;
     Client::try_from(config).map_err(|error| unusable(&error))
 }

@@ -29,7 +29,7 @@ impl Retries {
         let now = Instant::now();
         let waits = |key: &str| self.0.get(key).is_some_and(|failure| failure.not_before > now);
         let clearance_waits = steps.iter().any(|step| step.phase() == Phase::Clearance && waits(&step.key()));
-        steps.into_iter().filter(|step| !waits(&step.key()) && !(clearance_waits && step.phase() == Phase::Permit)).collect()
+        steps.into_iter().filter(|step| !(waits(&step.key()) || clearance_waits && step.phase() == Phase::Permit)).collect()
     }
 
     /// Keeps what failed and forgets what succeeded.
