@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::apply::resource_of;
+use super::apply::{resource_of, said};
 use super::watched::{WatchedDaemonSet, WatchedNamespace, WatchedNode, WatchedPod};
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::guard::Kind;
@@ -190,7 +190,10 @@ impl World {
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => {
-                        world.succeeded(kind);
+                        // `Init` announces a list before it is asked for: it is no answer yet.
+                        if !matches!(event, watcher::Event::Init) {
+                            world.succeeded(kind);
+                        }
                         match event {
                             watcher::Event::Init => listed.clear(),
                             watcher::Event::InitApply(object) => drop(listed.insert(part.key(&object), Arc::new(facts(object)))),
@@ -259,13 +262,29 @@ impl World {
         let was_broken = watch.is_broken();
         watch.failures =
             watch.last_failure.as_ref().filter(|(at, _)| at.elapsed() < RECENT).map_or(1, |_| watch.failures.saturating_add(1));
-        watch.last_failure = Some((Instant::now(), error.to_string()));
+        let first = watch.last_failure.is_none() && !watch.synced;
+        let error = why(error);
+        watch.last_failure = Some((Instant::now(), error.clone()));
         if watch.is_broken() && !was_broken {
-            warn!(kind, %error, "cannot be read; no clearance is renewed until it can");
+            warn!(kind, error, "cannot be read; no clearance is renewed until it can");
             self.changed.notify_one();
+        } else if first {
+            warn!(kind, error, "cannot be read yet; nothing is written until it can");
         } else {
-            debug!(kind, %error, "watch failed and is started again");
+            debug!(kind, error, "watch failed and is started again");
         }
+    }
+}
+
+/// What the API server said, and what to do about it.
+fn why(error: &watcher::Error) -> String {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else { return error.to_string() };
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            "the API server does not know this kind (404): install the CRDs, kubectl apply --server-side -f crds/".to_owned()
+        }
+        kube::Error::Api(status) if status.code == 403 => format!("{}: install the operator's rights, deploy/rempart.yaml", said(error)),
+        _ => said(error),
     }
 }
 
