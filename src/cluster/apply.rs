@@ -153,20 +153,23 @@ impl Writer {
     /// Writes a policy or binding in place, never by deleting it first. It is replaced whole, because server-side apply
     /// would leave a condition standing that somebody added to weaken it; labels and annotations of others stay.
     async fn write_admission(&self, wanted: AdmissionObject) -> Result<(), WriteError> {
+        /// The API server's own type checker writes the status of a new policy at any time.
+        const TRIES: usize = 5;
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource_of(wanted.kind));
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let mut object: DynamicObject =
+        let ours: DynamicObject =
             serde_json::from_value(wanted.object).map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
-        let Some(found) = api.get_opt(&wanted.name).await? else {
-            api.create(&params, &object).await?;
-            return Ok(());
-        };
-        let ours = std::mem::replace(&mut object.metadata, found.metadata);
-        object.metadata.managed_fields = None;
-        object.labels_mut().extend(ours.labels.unwrap_or_default());
-        object.annotations_mut().extend(ours.annotations.unwrap_or_default());
-        api.replace(&wanted.name, &params, &object).await?;
-        Ok(())
+        let mut tries = 1;
+        loop {
+            let written = match api.get_opt(&wanted.name).await? {
+                Some(found) => api.replace(&wanted.name, &params, &in_place_of(found, &ours)).await,
+                None => api.create(&params, &ours).await,
+            };
+            match written {
+                Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
+                other => return Ok(other.map(drop)?),
+            }
+        }
     }
 
     async fn label<K>(&self, api: &Api<K>, relabel: &Relabel) -> Result<impl Sized, kube::Error>
@@ -263,6 +266,15 @@ pub(super) fn resource_of(kind: Kind) -> ApiResource {
         kind: kind.as_str().into(),
         plural: kind.plural().into(),
     }
+}
+
+/// Our object with the identity of the one that it replaces, and the labels and annotations that others gave it.
+fn in_place_of(found: DynamicObject, ours: &DynamicObject) -> DynamicObject {
+    let mut object = DynamicObject { metadata: found.metadata, ..ours.clone() };
+    object.metadata.managed_fields = None;
+    object.labels_mut().extend(ours.labels().clone());
+    object.annotations_mut().extend(ours.annotations().clone());
+    object
 }
 
 fn manager() -> PatchParams {
