@@ -9,7 +9,7 @@ use kube::api::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 
-use crate::api::names::{SENSITIVITY, TOUCHED, level_of_label};
+use crate::api::names::{TOUCHED, level_of_label};
 use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
 
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -71,8 +71,6 @@ struct DaemonSetSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Template {
     #[serde(default)]
-    metadata: ObjectMeta,
-    #[serde(default)]
     spec: PodSpec,
 }
 
@@ -114,13 +112,11 @@ impl From<WatchedPod> for PodFacts {
 impl From<WatchedDaemonSet> for DaemonSetFacts {
     fn from(set: WatchedDaemonSet) -> Self {
         let touched_for = set.annotations().get(TOUCHED).cloned();
-        let template_level = set.spec.template.metadata.labels.as_ref().and_then(|labels| labels.get(SENSITIVITY)).cloned();
         Self {
             namespace: set.metadata.namespace.unwrap_or_default(),
             name: set.metadata.name.unwrap_or_default(),
             uid: set.metadata.uid.unwrap_or_default(),
             selector: set.spec.template.spec.node_selector.unwrap_or_default(),
-            template_level,
             touched_for,
             deleting: set.metadata.deletion_timestamp.is_some(),
         }

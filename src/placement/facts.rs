@@ -91,6 +91,11 @@ impl PodFacts {
         self.labels.get(SENSITIVITY).map(String::as_str)
     }
 
+    /// Whether its `nodeSelector` asks for the clearance of `level`.
+    pub fn asks_for(&self, level: &str) -> bool {
+        self.selects.iter().any(|selected| selected == level)
+    }
+
     /// Whether all of `wanted` are among its labels.
     pub fn has_labels<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
         wanted.into_iter().all(|(key, value)| self.labels.get(key).is_some_and(|found| found == value))
@@ -108,8 +113,6 @@ pub struct DaemonSetFacts {
     pub uid: String,
     /// `nodeSelector` of its template.
     pub selector: BTreeMap<String, String>,
-    /// The level that its template carries.
-    pub template_level: Option<String>,
     /// What the operator last touched it for.
     pub touched_for: Option<String>,
     /// Whether it is being deleted.

@@ -9,6 +9,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+
 pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Table};
 pub use steps::{Notice, Phase, Plan, Relabel, Step, Summary};
 
@@ -148,7 +149,7 @@ fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     });
     pods.filter_map(|pod| {
         let levels = enforced(view, view.levels_of(pod));
-        let waits_without = levels.iter().any(|level| !pod.selects.iter().any(|selected| selected == level));
+        let waits_without = levels.iter().any(|level| !pod.asks_for(level));
         waits_without.then(|| Step::ReplacePod { namespace: pod.namespace.clone(), name: pod.name.clone(), uid: pod.uid.clone() })
     })
 }
@@ -166,7 +167,7 @@ fn summary(view: &View<'_>) -> Summary {
     let levels = || view.snapshot.levels.keys();
     let nodes = levels().map(|level| {
         let clouds = view.clouds_cleared_for(level);
-        (level.clone(), view.clearing.spec.nodes.values().filter(|cloud| clouds.contains(cloud)).count())
+        (level.clone(), view.nodes_of(&clouds))
     });
     let pods = levels().map(|level| {
         let tally = view.found_by_level.get(level.as_str()).map(|found| found.tally).unwrap_or_default();

@@ -111,6 +111,11 @@ impl<'a> View<'a> {
         clouds.map(|(cloud, _)| cloud.clone()).collect()
     }
 
+    /// How many nodes belong to `clouds`.
+    pub(super) fn nodes_of(&self, clouds: &[String]) -> usize {
+        self.clearing.spec.nodes.values().filter(|cloud| clouds.contains(cloud)).count()
+    }
+
     /// How a level is enforced; none if there is no such level. One that cannot be read is enforced.
     pub(super) fn enforcement(&self, level: &str) -> Option<Enforcement> {
         let read = self.snapshot.levels.get(level)?;
@@ -229,7 +234,7 @@ impl<'a> View<'a> {
             for (level, verdict) in &verdicts {
                 let found = by_level.entry(level).or_default();
                 found.add(key, pod, verdict);
-                if *verdict == Verdict::Unplaced && !pod.selects.iter().any(|selected| selected == level) {
+                if *verdict == Verdict::Unplaced && !pod.asks_for(level) {
                     found.starving.push(key.clone());
                 }
             }

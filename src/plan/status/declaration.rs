@@ -102,7 +102,7 @@ fn conflict(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Con
         .iter()
         .filter(|(_, levels)| levels.iter().any(|l| l == level) && others.iter().all(|other| levels.contains(other)));
     let both: Vec<_> = both.map(|(cloud, _)| cloud.clone()).collect();
-    let nodes = view.clearing.spec.nodes.values().filter(|cloud| both.contains(cloud)).count();
+    let nodes = view.nodes_of(&both);
     let message = format!(
         "namespace {namespace} is also of level {}; pods need all of them, which {} of {} satisfy: declare one level that extends {level} and {}",
         listed(&others),

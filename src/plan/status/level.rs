@@ -12,7 +12,7 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     let before = level.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut conditions = Conditions::new(before, level.metadata.generation, view.now);
     let clouds = view.clouds_cleared_for(name);
-    let nodes = view.clearing.spec.nodes.values().filter(|cloud| clouds.contains(cloud)).count();
+    let nodes = view.nodes_of(&clouds);
     let namespaces = view.clearing.spec.namespaces.values().filter(|level| *level == name).count();
     let found = view.found_by_level.get(name).cloned().unwrap_or_default();
 

@@ -5,7 +5,6 @@ mod conditions;
 mod declaration;
 mod level;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -70,12 +69,8 @@ fn malformed_step(view: &View<'_>, kind: &'static str, malformed: &Malformed) ->
     );
     conditions.stalled("Malformed", &message);
     let (found, notices) = conditions.finish();
-    let unchanged = same(&malformed.conditions, &found);
+    let unchanged = malformed.conditions == found;
     let status: Value = json!({"observedGeneration": metadata.generation, "conditions": found});
     let name = metadata.name.clone().unwrap_or_default();
     (!unchanged).then(|| Step::WriteStatus { kind, namespace: metadata.namespace.clone(), name, status, notices })
-}
-
-fn same(before: &[Condition], found: &[Condition]) -> bool {
-    before == found
 }
