@@ -266,7 +266,7 @@ impl World {
         let error = why(error);
         watch.last_failure = Some((Instant::now(), error.clone()));
         if watch.is_broken() && !was_broken {
-            warn!(kind, error, "cannot be read; no clearance is renewed until it can");
+            warn!(kind, error, "cannot be read; what is known of it is kept");
             self.changed.notify_one();
         } else if first {
             warn!(kind, error, "cannot be read yet; nothing is written until it can");

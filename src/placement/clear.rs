@@ -36,7 +36,7 @@ pub struct Facts<'a> {
     pub seen_cleared: &'a BTreeSet<(String, String)>,
     /// The Clearance in force. It says until when, never what is cleared: somebody may have edited it.
     pub previous: Option<&'a ClearanceSpec>,
-    /// Whether what was read may be old: then no level's end is put off.
+    /// Whether what was read of clouds, levels or nodes may be old: then nothing is promised that was not promised before.
     pub stale: bool,
 }
 
@@ -111,6 +111,7 @@ fn lease(
     let half = SignedDuration::from_secs(unattended_for.as_secs() / 2);
     let renewal_of = |not_after: Timestamp| (Some(not_after) != end).then(|| not_after.saturating_sub(half).unwrap_or(Timestamp::MIN));
     let not_after = match previous {
+        None if stale => fresh.min(whole_second(now)),
         Some(previous) if previous <= fresh && (stale || renewal_of(previous).is_none_or(|renewal| now < renewal)) => previous,
         _ => fresh,
     };
@@ -170,6 +171,7 @@ mod tests {
             ("half gone", None, Some("2026-11-25T12:30:00Z"), false, "2026-11-25T13:00:00Z", Some("2026-11-25T12:30:00Z")),
             ("ran out", None, Some("2026-11-25T11:00:00Z"), false, "2026-11-25T13:00:00Z", Some("2026-11-25T12:30:00Z")),
             ("ran out, facts old", None, Some("2026-11-25T11:00:00Z"), true, "2026-11-25T11:00:00Z", None),
+            ("new, facts old", None, None, true, "2026-11-25T12:00:00Z", None),
             ("longer than allowed", None, Some("2026-11-26T12:00:00Z"), false, "2026-11-25T13:00:00Z", Some("2026-11-25T12:30:00Z")),
             ("trust ends first", Some("2026-11-25T12:10:00Z"), Some("2026-11-25T12:50:00Z"), false, "2026-11-25T12:10:00Z", None),
             ("at the end of trust", Some("2026-11-25T12:10:00Z"), Some("2026-11-25T12:10:00Z"), false, "2026-11-25T12:10:00Z", None),

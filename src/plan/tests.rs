@@ -452,14 +452,34 @@ fn a_mistake_in_one_cloud_gives_no_node_to_another() {
 }
 
 #[test]
-fn facts_that_may_be_old_renew_nothing() {
-    let mut world = hospital().settle(now());
+fn facts_that_may_be_old_renew_nothing_but_pods_are_no_such_facts() {
+    let settled = hospital().settle(now());
     let later: Timestamp = "2026-11-27T12:00:00Z".parse().unwrap();
-    assert!(keys(&plan(&world.0, later)).contains(&"Clearance/cluster".to_owned()), "half of its time is over");
+    let with_old = |kind: &'static str| {
+        let mut world = settled.0.clone();
+        world.stale = vec![kind];
+        plan(&world, later)
+    };
+    let renewed = plan(&settled.0, later).clearance;
+    assert_ne!(Some(&renewed), settled.0.clearance().map(|clearance| &clearance.spec), "half of its time is over");
+    for kind in ["trustedclouds", "sensitivitylevels", "nodes"] {
+        let plan = with_old(kind);
+        assert!(plan.steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })), "{kind}: {:?}", keys(&plan));
+    }
+    for kind in ["pods", "daemonsets", "namespaces", "datadeclarations"] {
+        assert_eq!(with_old(kind).clearance, renewed, "{kind}");
+    }
+}
+
+#[test]
+fn facts_that_may_be_old_promise_nothing_new() {
+    let mut world = hospital().settle(now()).level("new", &restreint());
     world.0.stale = vec!["trustedclouds"];
-    let plan = plan(&world.0, later);
-    assert!(!keys(&plan).contains(&"Clearance/cluster".to_owned()));
-    assert!(plan.steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })), "{:?}", keys(&plan));
+    let clearance = plan(&world.0, now()).clearance;
+    assert_eq!(clearance.levels["new"].not_after, now());
+    assert_eq!(clearance.levels["restreint"], world.0.clearance().unwrap().spec.levels["restreint"]);
+    world.0.clearances = Table::default();
+    assert_eq!(plan(&world.0, now()).clearance.levels["restreint"].not_after, now(), "the Clearance was deleted");
 }
 
 #[test]
