@@ -3,6 +3,7 @@
 mod conditions;
 mod dead;
 mod declared;
+mod deleted;
 mod input;
 mod malformed;
 mod older;
