@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -34,7 +35,10 @@ pub(super) struct Arguments {
     /// Other users that may label nodes with clearances, such as a cluster autoscaler
     #[arg(long = "node-labeler", env = "REMPART_NODE_LABELERS", value_name = "USER", value_delimiter = ',')]
     node_labelers: Vec<String>,
-    /// How often to see whether the API server refuses a violation
+    /// URL of each API server, where they cannot be found as the endpoints of the service kubernetes; each is proven by itself
+    #[arg(long = "apiserver", env = "REMPART_APISERVERS", value_name = "URL", value_delimiter = ',')]
+    apiservers: Vec<Uri>,
+    /// How often to see whether every API server refuses a violation
     #[arg(long, env = "REMPART_PROBE_EVERY", default_value = "30s", value_parser = duration)]
     probe_every: Duration,
     /// What to log: a level, or a list such as info,rempart::cluster=debug
@@ -67,12 +71,13 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| unreadable(&error))?;
-    let client = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone()).await.map_err(|error| unreadable(&error))?;
+    let connected = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone(), arguments.apiservers.clone());
+    let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
     let host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone()).await.map_err(|error| unreadable(&error))?;
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
 
     let settings = Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance: arguments.instance.clone() };
-    let outcome = operator::run(client, host, settings, stop).await;
+    let outcome = operator::run(client, apiservers, host, settings, stop).await;
     outcome.map_err(|error| Failure {
         code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },
         message: error.to_string(),

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::Uri;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
+use super::apiservers::ApiServers;
 use crate::plan::Host;
 
 /// Why there is no connection.
@@ -21,8 +23,9 @@ pub enum ConnectError {
     Unreachable(#[source] Box<kube::Error>),
 }
 
-/// A client for the cluster that `kubeconfig` names, or that the environment or the pod's service account does.
-pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>) -> Result<Client, ConnectError> {
+/// A client for the cluster that `kubeconfig` names, or that the environment or the pod's service account does; and its API
+/// servers one by one, if need be at the addresses `each`.
+pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: Vec<Uri>) -> Result<(Client, ApiServers), ConnectError> {
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let unusable = |error: &dyn std::fmt::Display| ConnectError::Configuration(error.to_string());
     let mut config = match kubeconfig {
@@ -38,7 +41,8 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>) -> Resu
     // another. An API server ends a watch after 290 s, so silence that lasts longer means that nobody is there.
     config.read_timeout = Some(Duration::from_mins(5));
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(|error| unusable(&error))
+    let servers = ApiServers::new(config.clone(), each);
+    Ok((Client::try_from(config).map_err(|error| unusable(&error))?, servers))
 }
 
 /// Who the operator is, and what the API server serves.

@@ -1,11 +1,13 @@
 //! TOUCH: the only room that talks to the API server. Watches become a snapshot; steps become writes.
 
+mod apiservers;
 mod apply;
 mod connect;
 mod observe;
 mod probe;
 mod watched;
 
+pub use apiservers::ApiServers;
 pub use apply::{Applied, Writer};
 pub use connect::{ConnectError, connect, host};
 pub use observe::World;

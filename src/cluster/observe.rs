@@ -109,7 +109,7 @@ impl World {
         let mut turned = false;
         self.update(|snapshot| {
             turned = snapshot.probe.as_ref() != Some(&probe);
-            let news = probe.outcome == Outcome::Holds && snapshot.in_use != seen;
+            let news = matches!(probe.outcome, Outcome::Holds(_)) && snapshot.in_use != seen;
             if news {
                 snapshot.in_use = seen;
             }

@@ -1,14 +1,19 @@
 //! Seeing for ourselves: whether the API server refuses what it must refuse and has read the Clearance. Everything here is a
 //! dry run in the namespace `rempart-canary`, so nothing is ever written (enforcement.md, fact 21).
 
+use std::time::Duration;
+
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::apiservers::ApiServers;
 use super::apply::said;
 use crate::api::names::{CANARY, GROUP, VERSION};
 use crate::guard;
 use crate::plan::Outcome;
 
+/// How long one API server may take for all that it is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What an administrator does when the probe itself is refused.
 const INSTALL: &str = "install the namespace rempart-canary and its role (kubectl apply --server-side -f deploy/)";
 
@@ -20,6 +25,8 @@ enum Answer {
     Refused(String),
     /// Neither can be said.
     Unclear(String),
+    /// There was none.
+    None(String),
 }
 
 /// What is to be seen in use.
@@ -33,17 +40,62 @@ pub struct Aim {
     pub mutates: bool,
 }
 
-/// Asks the API server which policies it uses, to let a pod of a sensitive namespace onto a node that is not cleared, and to
-/// bind one to the node that only the present Clearance clears. As an error, what may be another in a moment, because the API
-/// server takes new policies and data into use with a delay.
-pub async fn probe(client: &Client, aim: &Aim) -> Result<Outcome, Outcome> {
-    match declare(client, &aim.policies).await {
-        Answer::Refused(message) if message.contains(&guard::answer(&aim.policies, aim.mutates)) => {}
-        Answer::Unclear(why) => return Ok(Outcome::Unclear(format!("which policies are in use: {why}"))),
-        Answer::Refused(_) | Answer::Passed => {
-            return Err(Outcome::Unclear("the API server does not use the latest policies yet".to_owned()));
-        }
+/// What one API server was seen to do.
+enum Seen {
+    /// What it should.
+    Holds,
+    /// Something else: whether that may be another in a moment, because it takes new policies and data into use with a delay.
+    Not(Outcome, bool),
+    /// It cannot be reached from here.
+    Unreached(String),
+}
+
+/// Asks every API server to let pods of a sensitive namespace onto nodes that are not cleared, which policies it uses, and to
+/// bind a pod to the node that only the present Clearance clears. As an error, what may be another in a moment.
+pub async fn probe(servers: &ApiServers, aim: &Aim) -> Result<Outcome, Outcome> {
+    let each = servers.each().await.map_err(|error| Outcome::Unclear(said(&error)))?;
+    let seen = each.clients.iter().map(async |(address, client)| {
+        let seen = tokio::time::timeout(PATIENCE, one(client, aim)).await;
+        (address.as_str(), seen.unwrap_or_else(|_| Seen::Unreached(format!("no answer within {} s", PATIENCE.as_secs()))))
+    });
+    together(&futures::future::join_all(seen).await, each.may_be_more, aim.mutates)
+}
+
+fn together(seen: &[(&str, Seen)], may_be_more: bool, mutates: bool) -> Result<Outcome, Outcome> {
+    let named = |address: &str, text: &str| if may_be_more { text.to_owned() } else { format!("API server {address}: {text}") };
+    let worst = seen.iter().filter_map(|(address, seen)| match seen {
+        Seen::Not(Outcome::Open(what), passing) => Some((Outcome::Open(named(address, what)), *passing)),
+        Seen::Not(Outcome::Unclear(why) | Outcome::Holds(why), passing) => Some((Outcome::Unclear(named(address, why)), *passing)),
+        Seen::Holds | Seen::Unreached(_) => None,
+    });
+    if let Some((outcome, passing)) = worst.min_by_key(|(outcome, passing)| (!matches!(outcome, Outcome::Open(_)), *passing)) {
+        return if passing { Err(outcome) } else { Ok(outcome) };
     }
+    let unreached: Vec<String> = seen
+        .iter()
+        .filter_map(|(address, seen)| if let Seen::Unreached(why) = seen { Some(format!("{address} ({why})")) } else { None })
+        .collect();
+    let holding = seen.len() - unreached.len();
+    if holding == 0 {
+        return Ok(Outcome::Unclear(format!("no API server can be reached: {}", unreached.join(", "))));
+    }
+    let mut text = match holding {
+        _ if may_be_more => "the API server was seen to refuse a violation; any others behind its address are Unproven".to_owned(),
+        1 => "the API server was seen to refuse a violation".to_owned(),
+        several => format!("each of {several} API servers was seen to refuse a violation"),
+    };
+    if !unreached.is_empty() && !may_be_more {
+        text = format!("{text}; Unproven, because out of reach from here: {}", unreached.join(", "));
+    }
+    if !mutates {
+        text.push_str("; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves");
+    }
+    Ok(Outcome::Holds(text))
+}
+
+async fn one(client: &Client, aim: &Aim) -> Seen {
+    let passing = |outcome| Seen::Not(outcome, true);
+    let unclear = |what: &str, why: &str| Seen::Not(Outcome::Unclear(format!("{what}: {why}")), false);
     let refusals = [
         ("a Binding to a node that is not cleared", bind(client, "pods/canary/binding", "rempart-not-cleared").await),
         ("a legacy Binding to a node that is not cleared", bind(client, "bindings", "rempart-not-cleared").await),
@@ -52,14 +104,22 @@ pub async fn probe(client: &Client, aim: &Aim) -> Result<Outcome, Outcome> {
     for (what, answer) in refusals {
         match answer {
             Answer::Refused(_) => {}
-            Answer::Passed => return Err(Outcome::Open(format!("the API server let {what} pass in namespace {CANARY}"))),
-            Answer::Unclear(why) => return Ok(Outcome::Unclear(format!("{what}: {why}"))),
+            Answer::Passed => return passing(Outcome::Open(format!("{what} was let pass in namespace {CANARY}"))),
+            Answer::Unclear(why) => return unclear(what, &why),
+            Answer::None(why) => return Seen::Unreached(why),
         }
     }
+    match declare(client, &aim.policies).await {
+        Answer::Refused(message) if message.contains(&guard::answer(&aim.policies, aim.mutates)) => {}
+        Answer::Refused(_) | Answer::Passed => return passing(Outcome::Unclear("the latest policies are not in use yet".to_owned())),
+        Answer::Unclear(why) => return unclear("which policies are in use", &why),
+        Answer::None(why) => return Seen::Unreached(why),
+    }
     match bind(client, "pods/canary/binding", &aim.clearance).await {
-        Answer::Passed => Ok(Outcome::Holds),
-        Answer::Refused(_) => Err(Outcome::Unclear("the API server has not read the latest Clearance".to_owned())),
-        Answer::Unclear(why) => Ok(Outcome::Unclear(format!("a Binding to a node that is cleared: {why}"))),
+        Answer::Passed => Seen::Holds,
+        Answer::Refused(_) => passing(Outcome::Unclear("the latest Clearance has not been read yet".to_owned())),
+        Answer::Unclear(why) => unclear("a Binding to a node that is cleared", &why),
+        Answer::None(why) => Seen::Unreached(why),
     }
 }
 
@@ -115,6 +175,42 @@ async fn ask(client: &Client, path: &str, body: &Value) -> Answer {
             403 => Answer::Unclear(format!("{}: {INSTALL}", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
         },
-        Err(error) => Answer::Unclear(said(&error)),
+        Err(error) => Answer::None(said(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_api_server_that_does_not_hold_is_enough_and_one_out_of_reach_is_named() {
+        let open = || Seen::Not(Outcome::Open("a Binding was let pass".into()), true);
+        let late = || Seen::Not(Outcome::Unclear("not yet".into()), true);
+        let away = || Seen::Unreached("refused".into());
+        let holds = |text: &str| Ok(Outcome::Holds(text.into()));
+        let cases: Vec<(Vec<Seen>, bool, Result<Outcome, Outcome>)> = vec![
+            (vec![Seen::Holds], false, holds("the API server was seen to refuse a violation")),
+            (
+                vec![Seen::Holds, Seen::Holds],
+                true,
+                holds("the API server was seen to refuse a violation; any others behind its address are Unproven"),
+            ),
+            (vec![Seen::Holds, Seen::Holds], false, holds("each of 2 API servers was seen to refuse a violation")),
+            (
+                vec![Seen::Holds, away()],
+                false,
+                holds("the API server was seen to refuse a violation; Unproven, because out of reach from here: b (refused)"),
+            ),
+            (vec![away()], true, Ok(Outcome::Unclear("no API server can be reached: a (refused)".into()))),
+            (vec![late(), open()], false, Err(Outcome::Open("API server b: a Binding was let pass".into()))),
+            (vec![Seen::Holds, late()], false, Err(Outcome::Unclear("API server b: not yet".into()))),
+        ];
+        for (seen, may_be_more, expected) in cases {
+            let seen: Vec<_> = ["a", "b"].into_iter().zip(seen).collect();
+            assert_eq!(together(&seen, may_be_more, true), expected);
+        }
+        let Ok(Outcome::Holds(text)) = together(&[("a", Seen::Holds)], false, false) else { panic!("it holds") };
+        assert!(text.contains("MutatingAdmissionPolicy v1 is not served"), "{text}");
     }
 }

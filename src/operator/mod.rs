@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::cluster::{World, Writer};
+use crate::cluster::{ApiServers, World, Writer};
 use crate::placement::epoch;
 use crate::plan::{Host, Plan, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
@@ -50,7 +50,7 @@ pub enum RunError {
 }
 
 /// Runs until `stop`. Faults of the API server do not end it.
-pub async fn run(client: Client, host: Host, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
     let metrics = Metrics::default();
     let readiness = Readiness::default();
     let mut tasks = JoinSet::new();
@@ -58,7 +58,7 @@ pub async fn run(client: Client, host: Host, settings: Settings, stop: Cancellat
     let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone());
     let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
     let (prober, target) = watch::channel(None);
-    tasks.spawn(prober::run(client, world.clone(), metrics.clone(), target, settings.probe_every));
+    tasks.spawn(prober::run(apiservers, world.clone(), metrics.clone(), target, settings.probe_every));
     let operator = Operator { world, writer, metrics, readiness, prober };
 
     tokio::select! {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use kube::Client;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::cluster::{Aim, World, probe};
+use crate::cluster::{Aim, ApiServers, World, probe};
 use crate::plan::{Epoch, Outcome, Probe};
 use crate::telemetry::Metrics;
 
@@ -29,7 +28,13 @@ pub(super) struct Target {
 }
 
 /// Probes whatever is the target: when it changes, every `every`, and sooner while the guard does not hold.
-pub(super) async fn run(client: Client, world: World, metrics: Metrics, mut targets: watch::Receiver<Option<Target>>, every: Duration) {
+pub(super) async fn run(
+    servers: ApiServers,
+    world: World,
+    metrics: Metrics,
+    mut targets: watch::Receiver<Option<Target>>,
+    every: Duration,
+) {
     let mut tries = 1;
     loop {
         let target = targets.borrow_and_update().clone();
@@ -37,14 +42,14 @@ pub(super) async fn run(client: Client, world: World, metrics: Metrics, mut targ
             None => None,
             Some(target) => {
                 let aim = Aim { clearance: target.clearance.clone(), policies: target.policies.name.clone(), mutates: world.mutates() };
-                let seen = probe(&client, &aim).await;
+                let seen = probe(&servers, &aim).await;
                 if seen.is_err() && tries < TRIES {
                     tries += 1;
                     Some(PAUSE)
                 } else {
                     tries = 1;
                     let (Ok(outcome) | Err(outcome)) = seen;
-                    let holds = outcome == Outcome::Holds;
+                    let holds = matches!(outcome, Outcome::Holds(_));
                     record(&world, &metrics, target, outcome);
                     Some(if holds { every } else { AGAIN })
                 }
@@ -67,8 +72,8 @@ fn record(world: &World, metrics: &Metrics, target: &Target, outcome: Outcome) {
     let probe = Probe { policies: target.digest.clone(), outcome };
     let turned = world.record_probe(probe.clone(), target.policies.versions.clone());
     match probe.outcome {
-        Outcome::Holds if turned => info!("the guard holds: the API server was seen to refuse a violation"),
-        Outcome::Holds => {}
+        Outcome::Holds(text) if turned => info!("the guard holds: {text}"),
+        Outcome::Holds(_) => {}
         Outcome::Open(what) => error!(what, "the guard is open"),
         Outcome::Unclear(why) => warn!(why, "whether the guard holds could not be seen"),
     }

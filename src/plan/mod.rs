@@ -112,7 +112,7 @@ fn enforced<'a>(view: &View<'_>, levels: impl IntoIterator<Item = &'a str>) -> V
 /// Whether the API server uses the policies as they should be, and was seen to. What makes it look at an object again waits
 /// for that: sooner, it would still use the old policies, and a DaemonSet is not touched twice.
 fn in_use(view: &View<'_>) -> bool {
-    view.snapshot.host.mutates && view.guarded && view.seen() == Some(&Outcome::Holds)
+    view.snapshot.host.mutates && view.guarded && matches!(view.seen(), Some(Outcome::Holds(_)))
 }
 
 /// DaemonSets from before their namespace had its level: any write lets the API server rewrite the template (enforcement.md, fact 11).

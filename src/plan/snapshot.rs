@@ -113,8 +113,8 @@ pub struct Probe {
 /// The outcome of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Refused what it must refuse, let pass what it must let pass.
-    Holds,
+    /// Refused what it must refuse, let pass what it must let pass: the text says who did.
+    Holds(String),
     /// Let something pass that it must refuse: the text says what.
     Open(String),
     /// Could not be found out: the text says why.

@@ -190,22 +190,19 @@ impl<'a> View<'a> {
 
     /// What was last seen of the policies that should be in place. An operator that has just started has seen nothing yet, but
     /// the statuses hold what was seen of the same policies before.
-    pub(super) fn seen(&self) -> Option<&Outcome> {
-        let probe = self.snapshot.probe.as_ref().filter(|probe| probe.policies == self.policies);
-        let told = |level: &SensitivityLevel| {
-            let status = level.status.as_ref();
-            let same = status.and_then(|status| status.policy_digest.as_ref()) == Some(&self.policies);
-            same && status
-                .is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == ENFORCED && condition.status == "True"))
+    pub(super) fn seen(&self) -> Option<Outcome> {
+        let Some(probe) = &self.snapshot.probe else {
+            return readable(&self.snapshot.levels).find_map(|(_, level)| self.told_by(level)).map(Outcome::Holds);
         };
-        match probe {
-            Some(probe) if probe.outcome == Outcome::Holds => self.upkeep.in_use.then_some(&Outcome::Holds),
-            Some(probe) => Some(&probe.outcome),
-            None if self.snapshot.probe.is_none() => {
-                readable(&self.snapshot.levels).any(|(_, level)| told(level)).then_some(&Outcome::Holds)
-            }
-            None => None,
-        }
+        let holds = matches!(probe.outcome, Outcome::Holds(_));
+        (probe.policies == self.policies && (self.upkeep.in_use || !holds)).then(|| probe.outcome.clone())
+    }
+
+    /// What a status says was seen of the policies that should be in place.
+    fn told_by(&self, level: &SensitivityLevel) -> Option<String> {
+        let status = level.status.as_ref().filter(|status| status.policy_digest.as_ref() == Some(&self.policies))?;
+        let enforced = status.conditions.iter().find(|condition| condition.type_ == ENFORCED && condition.status == "True")?;
+        Some(enforced.message.clone())
     }
 
     /// Levels that a namespace, a declaration or a level that stays leads to. Levels that are deleted together with all that

@@ -120,7 +120,7 @@ impl Metrics {
 
     /// Keeps what a probe found.
     pub fn probed(&self, outcome: &Outcome) {
-        self.0.probe_holds.set(i64::from(*outcome == Outcome::Holds));
+        self.0.probe_holds.set(i64::from(matches!(outcome, Outcome::Holds(_))));
     }
 
     /// Keeps what a plan found. Levels and clouds that are gone go from the metrics too.

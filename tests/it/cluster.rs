@@ -100,6 +100,13 @@ impl Cluster {
         self.certified(&format!("system:node:{node}"), &["system:nodes"]).await
     }
 
+    /// The URL of each API server.
+    pub fn servers(&self) -> Vec<String> {
+        let file = std::fs::read(self.dir.join("cluster.json")).expect("the supervisor describes the cluster");
+        let description: Value = serde_json::from_slice(&file).expect("the description is JSON");
+        description["servers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.
     pub fn command(&self, line: &str) {
         {

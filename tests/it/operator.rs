@@ -1,5 +1,6 @@
 //! The operator on a real control plane, under its own ServiceAccount with the rights of `deploy/`.
 
+mod apiservers;
 mod conditions;
 mod dead;
 mod declared;

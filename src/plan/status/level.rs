@@ -94,11 +94,6 @@ fn no_cloud(view: &View<'_>, name: &str) -> String {
 
 /// Whether the API server does what the level says: true only after it was seen to.
 pub(super) fn enforced(view: &View<'_>, level: &str, conditions: &mut Conditions<'_>) {
-    let by_hand = if view.snapshot.host.mutates {
-        ""
-    } else {
-        "; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves"
-    };
     match (view.enforcement(level), view.seen()) {
         (None, _) => conditions.set(
             ENFORCED,
@@ -120,11 +115,9 @@ pub(super) fn enforced(view: &View<'_>, level: &str, conditions: &mut Conditions
         (Some(Enforcement::Enforce), _) if !view.guarded => {
             conditions.set(ENFORCED, Truth::False, "PolicyMissing", "the Clearance, a policy or a binding is missing or altered");
         }
-        (Some(Enforcement::Enforce), Some(Outcome::Holds)) => {
-            conditions.set(ENFORCED, Truth::True, "ProbeRefused", format!("the API server was seen to refuse a violation{by_hand}"));
-        }
-        (Some(Enforcement::Enforce), Some(Outcome::Open(what))) => conditions.set(ENFORCED, Truth::False, "ProbeAdmitted", what.clone()),
-        (Some(Enforcement::Enforce), Some(Outcome::Unclear(why))) => conditions.set(ENFORCED, Truth::Unknown, "ProbeUnclear", why.clone()),
+        (Some(Enforcement::Enforce), Some(Outcome::Holds(text))) => conditions.set(ENFORCED, Truth::True, "ProbeRefused", text),
+        (Some(Enforcement::Enforce), Some(Outcome::Open(what))) => conditions.set(ENFORCED, Truth::False, "ProbeAdmitted", what),
+        (Some(Enforcement::Enforce), Some(Outcome::Unclear(why))) => conditions.set(ENFORCED, Truth::Unknown, "ProbeUnclear", why),
         (Some(Enforcement::Enforce), None) => {
             conditions.set(ENFORCED, Truth::Unknown, "ProbePending", "the API server was not yet seen to refuse a violation");
         }

@@ -22,7 +22,11 @@ pub struct World {
 impl World {
     /// A control plane on which everything is installed and the operator is not running yet.
     pub async fn installed(name: &str) -> Self {
-        let cluster = Cluster::start(name, &[]);
+        Self::installed_on(Cluster::start(name, &[])).await
+    }
+
+    /// The same on a cluster of any kind.
+    pub async fn installed_on(cluster: Cluster) -> Self {
         let admin = cluster.admin().await;
         install(&admin).await;
         wait_until("the CRDs are served", async || {
@@ -54,10 +58,16 @@ impl World {
 
     /// Starts the operator.
     pub fn launch(&mut self) {
+        self.launch_with(&[]);
+    }
+
+    /// Starts the operator with more flags.
+    pub fn launch_with(&mut self, flags: &[&str]) {
         let log = File::create(&self.log).expect("the folder of the cluster is writable");
         let child = Command::new(env!("CARGO_BIN_EXE_rempart"))
             .args(["run", "--listen", "127.0.0.1:0", "--log", "info,rempart::operator=debug", "--kubeconfig"])
             .arg(&self.identity)
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
