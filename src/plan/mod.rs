@@ -116,21 +116,23 @@ fn in_use(view: &View<'_>) -> bool {
 }
 
 /// DaemonSets from before their namespace had its level: any write lets the API server rewrite the template (enforcement.md, fact 11).
+/// That rolls the set out, which ends the pods that it has on nodes that are not cleared; so one that has such pods is left alone.
 fn daemon_sets<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     let in_use = in_use(view);
     let sets = view.snapshot.daemon_sets.values().filter(move |set| in_use && !set.deleting && !view.is_system(&set.namespace));
-    sets.filter_map(|set| {
+    let touched = sets.filter_map(move |set| {
         let namespace = view.snapshot.namespaces.get(&set.namespace).and_then(|namespace| namespace.level());
         let levels = enforced(view, namespace);
         let levels: Vec<_> = levels.into_iter().filter(|level| !set.selects(level)).collect();
         let levels = levels.join(",");
         // Touched already and still without: somebody else rewrites the template, and touching it again would be a quarrel.
-        (!levels.is_empty() && set.touched_for.as_deref() != Some(levels.as_str())).then(|| Step::TouchDaemonSet {
-            namespace: set.namespace.clone(),
-            name: set.name.clone(),
-            uid: set.uid.clone(),
-            levels,
-        })
+        (!levels.is_empty() && set.touched_for.as_deref() != Some(levels.as_str())).then_some((set, levels))
+    });
+    touched.filter(|(set, _)| !view.has_misplaced_pods("DaemonSet", &set.namespace, &set.name)).map(|(set, levels)| Step::TouchDaemonSet {
+        namespace: set.namespace.clone(),
+        name: set.name.clone(),
+        uid: set.uid.clone(),
+        levels,
     })
 }
 

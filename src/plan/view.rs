@@ -157,6 +157,16 @@ impl<'a> View<'a> {
         namespace.into_iter().chain(pod.level()).chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
     }
 
+    /// Whether a controller has pods on nodes that are not cleared for them.
+    pub(super) fn has_misplaced_pods(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let mut pods = self.snapshot.pods.values().filter(|pod| {
+            pod.namespace == namespace
+                && !pod.finished
+                && pod.controller.as_ref().is_some_and(|owner| owner.kind == kind && owner.name == name)
+        });
+        pods.any(|pod| matches!(placement::judge(&self.clearing.spec, self.levels_of(pod), pod.node.as_deref()), Verdict::Violating(_)))
+    }
+
     /// Why work is not done yet, as reason and message: a write failed that concerns everything, or one that `concerns` the
     /// object in question, or a kind cannot be read. What fails for one tenant must not keep the others waiting.
     pub(super) fn under_way(&self, concerns: impl Fn(&str) -> bool) -> Option<(String, String)> {

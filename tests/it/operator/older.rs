@@ -20,6 +20,12 @@ fn workload(kind: &str, name: &str, replicas: Option<u32>, gate: bool) -> Value 
     object
 }
 
+/// What `kubectl rollout restart` does.
+async fn restart(world: &World) {
+    let now = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-25T12:00:00Z"}}}}});
+    world.patch("/apis/apps/v1/namespaces/emr/daemonsets/each", now).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiting() {
     let world = World::guarded("older").await;
@@ -94,7 +100,10 @@ async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiti
     assert_eq!(job["status"]["active"], 1, "{}", job["status"]);
     world.wait_condition("sensitivitylevels/restreint", "Ready", "True", "waiting without the selector of the level: 2 pods").await;
 
-    // The DaemonSet's template is rewritten by the API server, and its controller moves its pods.
+    // The DaemonSet's pods run where they should not, and nobody has asked for their end: it is somebody's to roll it out.
+    let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await.unwrap();
+    assert_eq!(set["metadata"]["annotations"]["rempart.dev/touched"], Value::Null);
+    restart(&world).await;
     wait_until("the DaemonSet has a pod on each cleared node", async || {
         let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
         if set["status"]["desiredNumberScheduled"] == 2 && set["status"]["numberReady"] == 2 {
@@ -133,7 +142,7 @@ async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiti
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_set_gets_its_selector_when_a_level_turns_from_warn_to_enforce() {
+async fn a_daemon_set_gets_its_selector_at_the_next_rollout_when_a_level_turns_from_warn_to_enforce() {
     let world = World::guarded("older-warn").await;
     let mut warning = restreint();
     warning["spec"]["enforcement"] = "Warn".into();
@@ -158,9 +167,28 @@ async fn a_daemon_set_gets_its_selector_when_a_level_turns_from_warn_to_enforce(
 
     world.patch("/apis/rempart.dev/v1alpha1/sensitivitylevels/restreint", json!({"spec": {"enforcement": "Enforce"}})).await;
     world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "ProbeRefused").await;
+    restart(&world).await;
     wait_until("it runs on the cleared node alone", async || {
         let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
         if set["status"]["desiredNumberScheduled"] == 1 && set["status"]["numberReady"] == 1 { Ok(()) } else { Err(set.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_set_whose_pods_all_run_well_gets_its_selector_at_once() {
+    let world = World::guarded("older-set").await;
+    apply(&world.admin, &[qualified_cloud("snc"), restreint(), namespace("emr", None)]).await;
+    world.nodes("snc", 2, "snc").await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+    apply(&world.admin, &[workload("DaemonSet", "each", None, false)]).await;
+    world.wait_pods("emr", 2).await;
+    apply(&world.admin, &[namespace("emr", Some("restreint"))]).await;
+    wait_until("its template asks for cleared nodes", async || {
+        let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
+        let selector = &set["spec"]["template"]["spec"]["nodeSelector"]["rempart.node-restriction.kubernetes.io/restreint"];
+        if selector == "cleared" { Ok(()) } else { Err(set["spec"]["template"].to_string()) }
     })
     .await;
 }
