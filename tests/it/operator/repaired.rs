@@ -111,3 +111,51 @@ async fn whatever_is_edited_by_hand_is_put_right() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_c2_a_policy_that_alters_what_the_operator_writes_is_noticed_and_does_not_make_it_spin() {
+    let world = World::guarded("altered").await;
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint()]).await;
+    world.nodes("snc", 1, "snc").await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+    world.settled().await;
+    let right = world.clearance().await;
+
+    let hostile = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/hostile";
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "hostile"},
+        "spec": {
+            "failurePolicy": "Ignore", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["rempart.dev"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["clearances"]}]},
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'replace', path: '/spec/clouds/aws', value: ['restreint']}]"}}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "hostile"},
+        "spec": {"policyName": "hostile"},
+    });
+    apply(&world.admin, &[policy, binding]).await;
+    wait_until("the Clearance is altered on its way", async || {
+        world.patch(CLEARANCE, json!({"metadata": {"annotations": {"example.com/touched": "yes"}}})).await;
+        let now = world.clearance().await;
+        if now["clouds"]["aws"] == json!(["restreint"]) { Ok(()) } else { Err(now["clouds"].clone()) }
+    })
+    .await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "False", "Clearance").await;
+    world.wait_condition("sensitivitylevels/restreint", "Ready", "False", "stored otherwise than it was written").await;
+    // Ever more seldom: after 0.5, 1, 2, 4 s. Without a brake it would be some twenty a second.
+    let tries = || world.log().matches("not written what=\"Clearance/cluster\"").count();
+    wait_until("it has tried a few times", async || if tries() >= 4 { Ok(()) } else { Err(tries()) }).await;
+    let plans = world.log().matches("planned steps=").count();
+    assert!(plans < 200, "{plans} plans for {} tries", tries());
+
+    world.delete("/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/hostile").await;
+    world.delete(hostile).await;
+    wait_until("the Clearance is right again", async || {
+        let now = world.clearance().await;
+        if now["clouds"] == right["clouds"] { Ok(()) } else { Err(now["clouds"].clone()) }
+    })
+    .await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+}
