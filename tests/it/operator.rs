@@ -1,8 +1,10 @@
 //! The operator on a real control plane, under its own ServiceAccount with the rights of `deploy/`.
 
 mod conditions;
+mod converge;
 mod dead;
 mod declared;
+mod idle;
 mod input;
 mod malformed;
 mod older;
@@ -11,4 +13,4 @@ mod refused;
 mod repaired;
 mod restarted;
 mod trust_ends;
-mod world;
+pub mod world;

@@ -50,14 +50,21 @@ impl World {
     pub async fn start(&mut self) {
         self.launch();
         self.wait_for_log("the guard holds").await;
+        self.cluster.history().promise(&[]);
     }
 
     /// Starts the operator.
     pub fn launch(&mut self) {
+        self.launch_with(&[]);
+    }
+
+    /// The same with other options.
+    pub fn launch_with(&mut self, options: &[&str]) {
         let log = File::create(&self.log).expect("the folder of the cluster is writable");
         let child = Command::new(env!("CARGO_BIN_EXE_rempart"))
             .args(["run", "--listen", "127.0.0.1:0", "--log", "info,rempart::operator=debug", "--kubeconfig"])
             .arg(&self.identity)
+            .args(options)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
