@@ -22,6 +22,8 @@ pub const CLEARED: &str = "cleared";
 pub const TOUCHED: &str = "rempart.dev/touched";
 /// Finalizer of a `SensitivityLevel` that is still named somewhere.
 pub const LEVEL_IN_USE: &str = "rempart.dev/level-in-use";
+/// Finalizer of policies and bindings: one that is deleted stays in force until another is in use in its place.
+pub const GUARD: &str = "rempart.dev/guard";
 
 /// Name of the one Clearance.
 pub const CLEARANCE: &str = "cluster";

@@ -1,12 +1,14 @@
 //! The only writer. Every write stands alone: it has a time-out, and nothing waits behind one that fails.
 
+pub(super) mod admission;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -15,7 +17,6 @@ use tracing::{info, warn};
 
 use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, STATUS_MANAGER, TOUCHED, VERSION};
 use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
-use crate::guard::{AdmissionObject, Kind};
 use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
 
@@ -49,6 +50,10 @@ enum WriteError {
     TimeOut,
     #[error("{}", said(.0))]
     Refused(#[from] kube::Error),
+    #[error(
+        "it was stored otherwise than it was written: look for a MutatingAdmissionPolicy or a mutating webhook that changes it, or for somebody who writes it too"
+    )]
+    Altered,
 }
 
 impl Writer {
@@ -102,8 +107,9 @@ impl Writer {
         match step {
             Step::WriteClearance(spec) => self.write_clearance(*spec).await,
             Step::WriteAdmission(object) => self.write_admission(object).await,
-            Step::LabelNode(relabel) => gone_is_fine(self.label(&Api::<Node>::all(self.client.clone()), &relabel).await),
-            Step::LabelNamespace(relabel) => gone_is_fine(self.label(&Api::<Namespace>::all(self.client.clone()), &relabel).await),
+            Step::RetireAdmission { kind, name, uid, deleted } => self.retire_admission(kind, &name, uid, deleted).await,
+            Step::LabelNode(relabel) => self.label(&Api::<Node>::all(self.client.clone()), &relabel).await,
+            Step::LabelNamespace(relabel) => self.label(&Api::<Namespace>::all(self.client.clone()), &relabel).await,
             Step::HoldLevel { name, resource_version, finalizers } => {
                 let patch = json!({"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}});
                 let levels: Api<SensitivityLevel> = Api::all(self.client.clone());
@@ -131,13 +137,23 @@ impl Writer {
     async fn write_clearance(&self, spec: ClearanceSpec) -> Result<(), WriteError> {
         let object = Clearance::new(CLEARANCE, spec);
         let clearances: Api<Clearance> = Api::all(self.client.clone());
-        match clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(&object)).await {
-            Err(error) if is_malformed(&error) => {
-                self.overwrite(clearances.resource_url(), CLEARANCE, "spec", &json!(object.spec)).await?;
-            }
-            other => drop(other?),
+        let mut written = clearances.patch(CLEARANCE, &manager(), &Patch::Apply(&object)).await;
+        if let Err(kube::Error::Api(status)) = &written
+            && status.is_conflict()
+        {
+            // The API server names who wrote it beside us.
+            let note = format!("the Clearance is the operator's alone, and is put back: {}", status.message);
+            self.tell(&reference::<Clearance>(None, CLEARANCE, ""), &[Notice { warning: true, reason: "PutBack".into(), note }]).await;
+            written = clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(&object)).await;
         }
-        Ok(())
+        let stored = match written {
+            Err(error) if is_malformed(&error) => {
+                let stored = self.overwrite(clearances.resource_url(), CLEARANCE, "spec", &json!(object.spec)).await?;
+                serde_json::from_value(stored.data["spec"].clone()).map_err(kube::Error::SerdeError)?
+            }
+            other => other?.spec,
+        };
+        if stored == object.spec { Ok(()) } else { Err(WriteError::Altered) }
     }
 
     /// Writes one field of an object whole, where server-side apply cannot.
@@ -150,35 +166,23 @@ impl Writer {
         self.client.request(request).await
     }
 
-    /// Writes a policy or binding in place, never by deleting it first. It is replaced whole, because server-side apply
-    /// would leave a condition standing that somebody added to weaken it; labels and annotations of others stay.
-    async fn write_admission(&self, wanted: AdmissionObject) -> Result<(), WriteError> {
-        /// The API server's own type checker writes the status of a new policy at any time.
-        const TRIES: usize = 5;
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource_of(wanted.kind));
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let ours: DynamicObject =
-            serde_json::from_value(wanted.object).map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
-        let mut tries = 1;
-        loop {
-            let written = match api.get_opt(&wanted.name).await? {
-                Some(found) => api.replace(&wanted.name, &params, &in_place_of(found, &ours)).await,
-                None => api.create(&params, &ours).await,
-            };
-            match written {
-                Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
-                other => return Ok(other.map(drop)?),
-            }
-        }
-    }
-
-    async fn label<K>(&self, api: &Api<K>, relabel: &Relabel) -> Result<impl Sized, kube::Error>
+    async fn label<K>(&self, api: &Api<K>, relabel: &Relabel) -> Result<(), WriteError>
     where
         K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
     {
         // The uid makes the API server refuse when the object is another one by now.
         let patch = json!({"metadata": {"uid": relabel.uid, "labels": relabel.labels}});
-        api.patch_metadata(&relabel.name, &manager(), &Patch::Merge(patch)).await
+        match api.patch_metadata(&relabel.name, &manager(), &Patch::Merge(patch)).await {
+            Ok(stored)
+                if relabel
+                    .labels
+                    .iter()
+                    .any(|(key, value)| stored.metadata.labels.as_ref().and_then(|labels| labels.get(key)) != value.as_ref()) =>
+            {
+                Err(WriteError::Altered)
+            }
+            written => gone_is_fine(written),
+        }
     }
 
     async fn replace_pod(&self, namespace: String, name: String, uid: String) -> Result<(), WriteError> {
@@ -255,26 +259,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// Where the API server keeps policies and bindings.
-pub(super) fn resource_of(kind: Kind) -> ApiResource {
-    ApiResource {
-        group: "admissionregistration.k8s.io".into(),
-        version: "v1".into(),
-        api_version: "admissionregistration.k8s.io/v1".into(),
-        kind: kind.as_str().into(),
-        plural: kind.plural().into(),
-    }
-}
-
-/// Our object with the identity of the one that it replaces, and the labels and annotations that others gave it.
-fn in_place_of(found: DynamicObject, ours: &DynamicObject) -> DynamicObject {
-    let mut object = DynamicObject { metadata: found.metadata, ..ours.clone() };
-    object.metadata.managed_fields = None;
-    object.labels_mut().extend(ours.labels().clone());
-    object.annotations_mut().extend(ours.annotations().clone());
-    object
 }
 
 fn manager() -> PatchParams {

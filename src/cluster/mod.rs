@@ -9,4 +9,4 @@ mod watched;
 pub use apply::{Applied, Writer};
 pub use connect::{ConnectError, connect, host};
 pub use observe::World;
-pub use probe::probe;
+pub use probe::{Aim, probe};

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::apply::{resource_of, said};
+use super::apply::admission::resource_of;
+use super::apply::said;
 use super::watched::{WatchedDaemonSet, WatchedNamespace, WatchedNode, WatchedPod};
+use crate::api::names::GUARD;
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::guard::Kind;
-use crate::plan::{Host, Malformed, Probe, Read, Snapshot, Table};
+use crate::plan::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
 use crate::telemetry::Metrics;
 
 /// So many failures in a row, none longer ago than [`RECENT`], make a watch broken. A restart of the API server takes fewer.
@@ -97,13 +99,22 @@ impl World {
             .collect()
     }
 
-    /// Keeps what a probe found; says whether that is something else than last time.
-    pub fn record_probe(&self, probe: Probe) -> bool {
+    /// Whether the API server serves mutating policies.
+    pub fn mutates(&self) -> bool {
+        self.state().snapshot.host.mutates
+    }
+
+    /// Keeps what a probe found, and which policies it has seen in use; says whether that is something else than last time.
+    pub fn record_probe(&self, probe: Probe, seen: Versions) -> bool {
         let mut turned = false;
         self.update(|snapshot| {
             turned = snapshot.probe.as_ref() != Some(&probe);
+            let news = probe.outcome == Outcome::Holds && snapshot.in_use != seen;
+            if news {
+                snapshot.in_use = seen;
+            }
             snapshot.probe = Some(probe);
-            turned
+            turned || news
         });
         turned
     }
@@ -148,7 +159,7 @@ impl World {
                 tasks,
                 part,
                 |snapshot| &mut snapshot.admission,
-                |object| serde_json::json!({"spec": object.data.get("spec")}),
+                move |object: DynamicObject| stored(kind, &object),
             );
         }
     }
@@ -160,7 +171,7 @@ impl World {
         kind: &'static str,
         tasks: &mut JoinSet<()>,
         table: fn(&mut Snapshot) -> &mut Table<T>,
-        facts: fn(K) -> T,
+        facts: impl Fn(K) -> T + Send + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         T: PartialEq + Send + Sync + 'static,
@@ -177,7 +188,7 @@ impl World {
         tasks: &mut JoinSet<()>,
         part: Part,
         table: fn(&mut Snapshot) -> &mut Table<T>,
-        facts: fn(K) -> T,
+        facts: impl Fn(K) -> T + Send + 'static,
     ) where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         T: PartialEq + Send + Sync + 'static,
@@ -321,6 +332,17 @@ fn put<T: PartialEq>(table: &mut Table<T>, key: String, facts: T) -> bool {
     }
     Arc::make_mut(table).insert(key, Arc::new(facts));
     true
+}
+
+fn stored(kind: Kind, object: &DynamicObject) -> Stored {
+    Stored {
+        kind,
+        name: object.name_any(),
+        spec: object.data.get("spec").cloned().unwrap_or_default(),
+        version: Version { uid: object.uid().unwrap_or_default(), generation: object.metadata.generation.unwrap_or_default() },
+        held: object.finalizers().iter().any(|finalizer| finalizer == GUARD),
+        deleting: object.metadata.deletion_timestamp.is_some(),
+    }
 }
 
 fn read<K: DeserializeOwned>(mut object: DynamicObject) -> Read<K> {

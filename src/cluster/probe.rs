@@ -1,19 +1,13 @@
 //! Seeing for ourselves: whether the API server refuses what it must refuse and has read the Clearance. Everything here is a
 //! dry run in the namespace `rempart-canary`, so nothing is ever written (enforcement.md, fact 21).
 
-use std::time::Duration;
-
 use kube::Client;
 use serde_json::{Value, json};
 
 use super::apply::said;
-use crate::api::names::CANARY;
+use crate::api::names::{CANARY, GROUP, VERSION};
+use crate::guard;
 use crate::plan::Outcome;
-
-/// How often a probe is repeated before its answer counts, and how long it waits in between: an API server takes about
-/// 0.7 s to take a new policy into use.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// What an administrator does when the probe itself is refused.
 const INSTALL: &str = "install the namespace rempart-canary and its role (kubectl apply --server-side -f deploy/)";
@@ -22,53 +16,69 @@ const INSTALL: &str = "install the namespace rempart-canary and its role (kubect
 enum Answer {
     /// Admission let it pass.
     Passed,
-    /// A policy refused it.
-    Refused,
+    /// A policy refused it, in these words.
+    Refused(String),
     /// Neither can be said.
     Unclear(String),
 }
 
-/// Asks the API server to let a pod of a sensitive namespace onto a node that is not cleared, and to bind one to the node
-/// `epoch` that only the present Clearance clears.
-pub async fn probe(client: &Client, epoch: &str) -> Outcome {
-    let mut tries = 1;
-    loop {
-        match once(client, epoch).await {
-            Ok(outcome) => return outcome,
-            Err(outcome) if tries == TRIES => return outcome,
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-        tries += 1;
-    }
+/// What is to be seen in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    /// The node that only the present Clearance clears for the probe.
+    pub clearance: String,
+    /// The epoch of the policies and bindings.
+    pub policies: String,
+    /// Whether the API server serves mutating policies.
+    pub mutates: bool,
 }
 
-/// What is found now; as an error, what may be another in a moment, because the API server takes new policies and data into
-/// use with a delay.
-async fn once(client: &Client, epoch: &str) -> Result<Outcome, Outcome> {
+/// Asks the API server which policies it uses, to let a pod of a sensitive namespace onto a node that is not cleared, and to
+/// bind one to the node that only the present Clearance clears. As an error, what may be another in a moment, because the API
+/// server takes new policies and data into use with a delay.
+pub async fn probe(client: &Client, aim: &Aim) -> Result<Outcome, Outcome> {
+    match declare(client, &aim.policies).await {
+        Answer::Refused(message) if message.contains(&guard::answer(&aim.policies, aim.mutates)) => {}
+        Answer::Unclear(why) => return Ok(Outcome::Unclear(format!("which policies are in use: {why}"))),
+        Answer::Refused(_) | Answer::Passed => {
+            return Err(Outcome::Unclear("the API server does not use the latest policies yet".to_owned()));
+        }
+    }
     let refusals = [
-        ("a Binding to a node that is not cleared", bind(client, "rempart-not-cleared").await),
+        ("a Binding to a node that is not cleared", bind(client, "pods/canary/binding", "rempart-not-cleared").await),
+        ("a legacy Binding to a node that is not cleared", bind(client, "bindings", "rempart-not-cleared").await),
         ("a pod that names its node", create_pod(client).await),
     ];
     for (what, answer) in refusals {
         match answer {
-            Answer::Refused => {}
+            Answer::Refused(_) => {}
             Answer::Passed => return Err(Outcome::Open(format!("the API server let {what} pass in namespace {CANARY}"))),
             Answer::Unclear(why) => return Ok(Outcome::Unclear(format!("{what}: {why}"))),
         }
     }
-    match bind(client, epoch).await {
+    match bind(client, "pods/canary/binding", &aim.clearance).await {
         Answer::Passed => Ok(Outcome::Holds),
-        Answer::Refused => Err(Outcome::Unclear("the API server has not read the latest Clearance".to_owned())),
+        Answer::Refused(_) => Err(Outcome::Unclear("the API server has not read the latest Clearance".to_owned())),
         Answer::Unclear(why) => Ok(Outcome::Unclear(format!("a Binding to a node that is cleared: {why}"))),
     }
 }
 
-async fn bind(client: &Client, node: &str) -> Answer {
+/// A declaration that is refused by name of the epoch that is in use (`guard/policies/05-epoch.yaml`).
+async fn declare(client: &Client, epoch: &str) -> Answer {
+    let declaration = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "DataDeclaration",
+        "metadata": {"name": "canary", "labels": {"rempart.dev/epoch": epoch}},
+        "spec": {"level": "canary"},
+    });
+    ask(client, &format!("/apis/{GROUP}/{VERSION}/namespaces/{CANARY}/datadeclarations"), &declaration).await
+}
+
+async fn bind(client: &Client, resource: &str, node: &str) -> Answer {
     let binding = json!({
         "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "canary"},
         "target": {"apiVersion": "v1", "kind": "Node", "name": node},
     });
-    ask(client, &format!("/api/v1/namespaces/{CANARY}/pods/canary/binding"), &binding).await
+    ask(client, &format!("/api/v1/namespaces/{CANARY}/{resource}"), &binding).await
 }
 
 async fn create_pod(client: &Client) -> Answer {
@@ -101,7 +111,7 @@ async fn ask(client: &Client, path: &str, body: &Value) -> Answer {
             _ if status.message.contains("failed to find resource referenced by paramKind") => {
                 Answer::Unclear("the API server has just started and has not found the Clearance yet".to_owned())
             }
-            403 if status.message.contains("ValidatingAdmissionPolicy") => Answer::Refused,
+            403 if status.message.contains("ValidatingAdmissionPolicy") => Answer::Refused(status.message.clone()),
             403 => Answer::Unclear(format!("{}: {INSTALL}", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
         },

@@ -3,6 +3,10 @@
 //! The text is in `policies/*.yaml`: that is what a security officer reads, and it is valid as it stands. What changes
 //! with the fleet is not here but in the Clearance, the policies' parameter.
 
+mod epoch;
 mod policies;
+mod slots;
 
+pub use epoch::{EPOCH, answer, epoch};
 pub use policies::{AdmissionObject, Kind, Settings, digest, policies};
+pub use slots::{FIRST, PolicySet, Slot, sets};

@@ -92,6 +92,11 @@ impl Kind {
         matches!(self, Self::ValidatingPolicy | Self::MutatingPolicy)
     }
 
+    /// The kind of the policy: of what is bound, for a binding.
+    pub fn policy(self) -> Self {
+        if self.is_mutating() { Self::MutatingPolicy } else { Self::ValidatingPolicy }
+    }
+
     /// Whether it is of the half that API servers before 1.36 do not serve as v1.
     pub fn is_mutating(self) -> bool {
         matches!(self, Self::MutatingPolicy | Self::MutatingBinding)
@@ -152,14 +157,16 @@ const FILES: [&str; 8] = [
 ];
 
 /// The objects as the files have them.
-static SOURCE: LazyLock<Vec<Value>> = LazyLock::new(|| {
+static SOURCE: LazyLock<Vec<Value>> = LazyLock::new(|| FILES.into_iter().flat_map(items).collect());
+
+/// The objects of a file.
+pub(super) fn items(file: &str) -> Vec<Value> {
     #[derive(Deserialize)]
     struct List {
         items: Vec<Value>,
     }
-    let list = |text| serde_saphyr::from_str::<List>(text).expect("the files are in the binary, and a test reads them");
-    FILES.into_iter().flat_map(|text| list(text).items).collect()
-});
+    serde_saphyr::from_str::<List>(file).expect("the files are in the binary, and a test reads them").items
+}
 
 /// Replaces what the files hold for the settings, in expressions (between single quotes) and in lists.
 fn fill_in(value: &mut Value, settings: &Settings) {
@@ -271,7 +278,7 @@ fn expressions(selector: &mut Value) -> impl Iterator<Item = &mut Value> {
 /// Well-known annotation for people.
 const DESCRIPTION: &str = "kubernetes.io/description";
 
-fn finished(mut object: Value) -> AdmissionObject {
+pub(super) fn finished(mut object: Value) -> AdmissionObject {
     object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "rempart", "app.kubernetes.io/part-of": "rempart"});
     let kind =
         Kind::ALL.into_iter().find(|kind| object["kind"] == kind.as_str()).expect("the files hold these four kinds, and a test reads them");

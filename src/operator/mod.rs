@@ -1,5 +1,6 @@
 //! RUN: wake, take a snapshot, plan, apply, report, sleep until the next instant at which something changes.
 
+mod prober;
 mod retry;
 
 use std::net::SocketAddr;
@@ -7,25 +8,22 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::cluster::{World, Writer, probe};
+use crate::cluster::{World, Writer};
 use crate::placement::epoch;
-use crate::plan::{Host, Outcome, Plan, Probe, Step, plan};
+use crate::plan::{Host, Plan, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
+use prober::Target;
 use retry::Retries;
 
 /// Changes come in bursts; one plan serves all that come within this time.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// How soon to probe again after a probe that did not see the guard hold.
-const PROBE_AGAIN: Duration = Duration::from_secs(2);
 /// How long the first complete snapshot may take before that is worth a line in the log.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long an API server may go on with the policies it had after new ones are written: it looks for them once a second and
-/// then compiles them. A probe before that would speak of the old ones.
-const IN_USE_AFTER: Duration = Duration::from_secs(2);
 /// Longest sleep: clocks are set, and laptops sleep.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 
@@ -59,7 +57,9 @@ pub async fn run(client: Client, host: Host, settings: Settings, stop: Cancellat
     let world = World::observe(&client, host, metrics.clone(), &mut tasks);
     let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone());
     let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
-    let operator = Operator { client, world, writer, metrics, readiness, probe_every: settings.probe_every };
+    let (prober, target) = watch::channel(None);
+    tasks.spawn(prober::run(client, world.clone(), metrics.clone(), target, settings.probe_every));
+    let operator = Operator { world, writer, metrics, readiness, prober };
 
     tokio::select! {
         // It stops between two rounds: what is being written is written.
@@ -68,9 +68,9 @@ pub async fn run(client: Client, host: Host, settings: Settings, stop: Cancellat
         ended = tasks.join_next() => {
             let why = match ended {
                 Some(Err(error)) => error.to_string(),
-                _ => "a watch came to its end".to_owned(),
+                _ => "it came to its end".to_owned(),
             };
-            error!(%why, "a watch ended");
+            error!(%why, "a task ended");
             return Err(RunError::Task(why));
         }
     }
@@ -86,33 +86,17 @@ async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readi
 }
 
 struct Operator {
-    client: Client,
     world: World,
     writer: Writer,
     metrics: Metrics,
     readiness: Readiness,
-    probe_every: Duration,
-}
-
-/// The last probe that saw the guard hold: when, and what was in place then.
-struct Probed {
-    at: Instant,
-    epoch: String,
-    policies: String,
-}
-
-impl Probed {
-    fn speaks_of(&self, epoch: &str, policies: &str) -> bool {
-        self.epoch == epoch && self.policies == policies
-    }
+    prober: watch::Sender<Option<Target>>,
 }
 
 impl Operator {
     async fn work(&self, stop: &CancellationToken) {
         let started = Instant::now();
         let mut retries = Retries::default();
-        let mut probed: Option<Probed> = None;
-        let mut in_use_from = Instant::now();
         while !stop.is_cancelled() {
             let Some(plan) = self.plan() else {
                 let missing = self.world.missing().join("; ");
@@ -124,45 +108,27 @@ impl Operator {
                 continue;
             };
             let wake_at = plan.wake_at;
-            let (guarded, policies) = (plan.guarded, plan.policies);
-            let epoch = epoch(&plan.clearance).unwrap_or_default().to_owned();
-            let rewrites_policies = plan.steps.iter().any(|step| matches!(step, Step::WriteAdmission(_)));
-
+            self.aim(&plan);
             let applied = self.writer.apply(retries.due(plan.steps)).await;
             retries.record(&applied);
             self.world.record_failures(retries.failures());
             self.readiness.set(Ok(()));
-            if rewrites_policies {
-                in_use_from = Instant::now() + IN_USE_AFTER;
-                // What was seen before says nothing now, even of the same policies: others may have been in force in between.
-                probed = None;
-                let outcome = Outcome::Unclear("the policies have just been written, and are tried in a moment".to_owned());
-                self.world.record_probe(Probe { policies: policies.clone(), outcome });
-            }
-            let until_in_use = in_use_from.saturating_duration_since(Instant::now());
-
-            // A probe may wait for the API server; whatever changes meanwhile is more urgent.
-            let due = probed.as_ref().is_none_or(|probed| !probed.speaks_of(&epoch, &policies) || probed.at.elapsed() >= self.probe_every);
-            if guarded && applied.written.is_empty() && until_in_use.is_zero() && due {
-                tokio::select! {
-                    outcome = self.probe(&epoch, policies.clone()) => {
-                        probed = (outcome == Outcome::Holds).then(|| Probed { at: Instant::now(), epoch, policies });
-                    }
-                    () = self.world.changed() => {
-                        tokio::time::sleep(DEBOUNCE).await;
-                        continue;
-                    }
-                    () = stop.cancelled() => continue,
-                }
-            }
-            let until_probe = match &probed {
-                _ if !until_in_use.is_zero() => until_in_use,
-                Some(probed) => self.probe_every.saturating_sub(probed.at.elapsed()),
-                None => PROBE_AGAIN,
-            };
-            let sleep = [wake_at.map(until), retries.next(), Some(until_probe), Some(LONGEST_SLEEP)].into_iter().flatten().min();
+            let sleep = [wake_at.map(until), retries.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();
             self.sleep(sleep.unwrap_or(LONGEST_SLEEP), stop).await;
         }
+    }
+
+    /// Tells the prober what there is to see: nothing, while the Clearance or a policy is still to be written.
+    fn aim(&self, plan: &Plan) {
+        let target = plan.epoch.clone().filter(|_| plan.guarded).and_then(|policies| {
+            let clearance = epoch(&plan.clearance)?.to_owned();
+            Some(Target { clearance, policies, digest: plan.policies.clone() })
+        });
+        self.prober.send_if_modified(|aimed| {
+            let news = *aimed != target;
+            *aimed = target;
+            news
+        });
     }
 
     fn plan(&self) -> Option<Plan> {
@@ -172,19 +138,6 @@ impl Operator {
         self.metrics.planned(&plan.summary, plan.guarded, now, started.elapsed());
         debug!(steps = plan.steps.len(), guarded = plan.guarded, wake_at = ?plan.wake_at, took = ?started.elapsed(), "planned");
         Some(plan)
-    }
-
-    async fn probe(&self, epoch: &str, policies: String) -> Outcome {
-        let outcome = probe(&self.client, epoch).await;
-        self.metrics.probed(&outcome);
-        let turned = self.world.record_probe(Probe { policies, outcome: outcome.clone() });
-        match &outcome {
-            Outcome::Holds if turned => info!("the guard holds: the API server was seen to refuse a violation"),
-            Outcome::Holds => {}
-            Outcome::Open(what) => error!(what, "the guard is open"),
-            Outcome::Unclear(why) => warn!(why, "whether the guard holds could not be seen"),
-        }
-        outcome
     }
 
     async fn sleep(&self, longest: Duration, stop: &CancellationToken) {

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Table};
-pub use steps::{Notice, Phase, Plan, Relabel, Step, Summary};
+pub(crate) use admission::with_defaults;
+pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
+pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Step, Summary};
 
 use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
 use crate::api::sensitivity_level::Enforcement;
@@ -25,7 +26,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     let view = View::new(snapshot, &perimeters, now);
     let mut steps = Vec::new();
     steps.extend(clearance(&view));
-    steps.extend(view.out_of_place.iter().cloned().map(Step::WriteAdmission));
+    steps.extend(view.upkeep.steps());
     steps.extend(namespaces(&view));
     steps.extend(nodes(&view));
     steps.extend(levels(&view));
@@ -41,6 +42,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
         wake_at: wake_at(&view),
         guarded: view.guarded,
         summary: summary(&view),
+        epoch: view.upkeep.epoch_to_ask_for(),
         policies: view.policies,
         clearance: view.clearing.spec,
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
+use crate::guard::Kind;
 use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts};
 
 /// Objects by name, or by `namespace/name`. Cheap to clone: a snapshot shares its tables with the next one.
@@ -33,8 +34,10 @@ pub struct Snapshot {
     pub pods: Table<PodFacts>,
     /// DaemonSets, by `namespace/name`.
     pub daemon_sets: Table<DaemonSetFacts>,
-    /// Admission policies and bindings of ours, by `Kind/name`: the whole `spec` and our labels.
-    pub admission: Table<serde_json::Value>,
+    /// Admission policies and bindings of ours, by `Kind/name`.
+    pub admission: Table<Stored>,
+    /// Policies and bindings, by `Kind/name`, in the version in which every API server was last seen to use them.
+    pub in_use: Versions,
     /// Who and where the operator is.
     pub host: Host,
     /// What the last probe found.
@@ -44,6 +47,35 @@ pub struct Snapshot {
     /// Kinds whose watch is broken: what is known of them may be old.
     pub stale: Vec<&'static str>,
 }
+
+/// An admission policy or binding as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Which of the four kinds.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its whole `spec`.
+    pub spec: serde_json::Value,
+    /// Which object and which state of it.
+    pub version: Version,
+    /// Whether our finalizer keeps it.
+    pub held: bool,
+    /// Whether it has been deleted. While a finalizer keeps it, it is still in force.
+    pub deleting: bool,
+}
+
+/// Tells an object from another of its name, and its spec from what it was before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// Uid.
+    pub uid: String,
+    /// Generation.
+    pub generation: i64,
+}
+
+/// Versions of objects, by key.
+pub type Versions = BTreeMap<String, Version>;
 
 /// Who and where the operator is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::ClearanceSpec;
-use crate::guard::AdmissionObject;
+use crate::guard::{AdmissionObject, Kind};
+use crate::plan::snapshot::Versions;
 
 /// What to do now, and when to look again.
 #[derive(Clone, Debug)]
@@ -17,12 +18,23 @@ pub struct Plan {
     pub clearance: ClearanceSpec,
     /// Digest of the policies as they should be.
     pub policies: String,
+    /// What an API server that uses all policies and bindings says; none while there are some to write.
+    pub epoch: Option<Epoch>,
     /// Whether the Clearance and every policy and binding are in place as they should be.
     pub guarded: bool,
     /// The next instant at which this plan may change by itself.
     pub wake_at: Option<Timestamp>,
     /// Numbers for the metrics.
     pub summary: Summary,
+}
+
+/// A state of all policies and bindings that an API server can be asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Its name.
+    pub name: String,
+    /// What it stands for.
+    pub versions: Versions,
 }
 
 /// Numbers about the state that a plan found.
@@ -45,6 +57,17 @@ pub enum Step {
     WriteClearance(Box<ClearanceSpec>),
     /// Write a policy or binding.
     WriteAdmission(AdmissionObject),
+    /// Remove a policy or binding for which another is in use: delete it, or let it go if somebody has deleted it.
+    RetireAdmission {
+        /// Kind.
+        kind: Kind,
+        /// Name.
+        name: String,
+        /// Uid.
+        uid: String,
+        /// Whether it has been deleted, and only our finalizer keeps it.
+        deleted: bool,
+    },
     /// Set and remove (`None`) labels of a node.
     LabelNode(Relabel),
     /// Set and remove labels of a namespace.
@@ -121,6 +144,7 @@ impl Step {
         match self {
             Self::WriteClearance(_) => "Clearance/cluster".to_owned(),
             Self::WriteAdmission(object) => object.key(),
+            Self::RetireAdmission { kind, name, .. } => format!("{}/{name} -", kind.as_str()),
             Self::LabelNode(relabel) if relabel.removes() => format!("Node/{} -", relabel.name),
             Self::LabelNode(relabel) => format!("Node/{} +", relabel.name),
             Self::LabelNamespace(relabel) => format!("Namespace/{}", relabel.name),
@@ -141,6 +165,7 @@ impl Step {
             Self::WriteAdmission(_) => Phase::Bindings,
             Self::LabelNamespace(_) => Phase::Namespaces,
             Self::LabelNode(_) | Self::TouchDaemonSet { .. } | Self::ReplacePod { .. } | Self::HoldLevel { .. } => Phase::Permit,
+            Self::RetireAdmission { .. } => Phase::Retire,
             Self::WriteStatus { .. } => Phase::Report,
         }
     }
@@ -161,6 +186,8 @@ pub enum Phase {
     Namespaces,
     /// What lets pods in; left out when the Clearance could not be written.
     Permit,
+    /// Policies and bindings that are no longer needed.
+    Retire,
     /// Statuses and events.
     Report,
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::names::{CLEARANCE, NODE_CLOUD, clearance_label};
+use crate::api::names::{CLEARANCE, GUARD, NODE_CLOUD, clearance_label};
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
 
@@ -19,9 +19,9 @@ fn object<K: serde::de::DeserializeOwned>(kind: &str, namespace: Option<&str>, n
     .unwrap()
 }
 
-/// A cluster in the making.
+/// A cluster in the making, and the uid of the next object in it.
 #[derive(Default)]
-struct World(Snapshot);
+struct World(Snapshot, u32);
 
 impl World {
     fn cloud(mut self, name: &str, spec: &Value) -> Self {
@@ -71,7 +71,7 @@ impl World {
 
     /// What the API server would hold after a step.
     fn apply(&mut self, step: &Step) {
-        let Self(snapshot) = self;
+        let snapshot = &mut self.0;
         let relabel = |labels: &mut BTreeMap<String, String>, relabel: &Relabel| {
             for (key, value) in &relabel.labels {
                 match value {
@@ -86,9 +86,20 @@ impl World {
                 Arc::make_mut(&mut snapshot.clearances).insert(CLEARANCE.into(), Arc::new(Ok(clearance)));
             }
             Step::WriteAdmission(object) => {
-                let stored = json!({"spec": admission::with_defaults(&object.object["spec"])});
+                let before = snapshot.admission.get(&object.key());
+                let generation = before.map_or(1, |before| before.version.generation + 1);
+                let stored = Stored {
+                    kind: object.kind,
+                    name: object.name.clone(),
+                    spec: with_defaults(&object.object["spec"]),
+                    version: Version { uid: before.map_or_else(|| self.1.to_string(), |before| before.version.uid.clone()), generation },
+                    held: object.object["metadata"]["finalizers"] == json!([GUARD]),
+                    deleting: before.is_some_and(|before| before.deleting),
+                };
+                self.1 += 1;
                 Arc::make_mut(&mut snapshot.admission).insert(object.key(), Arc::new(stored));
             }
+            Step::RetireAdmission { kind, name, deleted, .. } => self.delete_admission(&format!("{}/{name}", kind.as_str()), *deleted),
             Step::LabelNode(change) => {
                 let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&change.name).unwrap();
                 relabel(&mut Arc::make_mut(node).labels, change);
@@ -130,7 +141,7 @@ impl World {
 
     /// Plans and applies until there is nothing left to do; fails if there always is.
     fn settle(mut self, now: Timestamp) -> Self {
-        for _ in 0..4 {
+        for _ in 0..5 {
             let steps = plan(&self.0, now).steps;
             if steps.is_empty() {
                 return self;
@@ -142,10 +153,26 @@ impl World {
         panic!("it never settles: {:?}", keys(&plan(&self.0, now)));
     }
 
+    /// Every API server was seen to use what is in place.
     fn probed(mut self) -> Self {
-        let policies = plan(&self.0, now()).policies;
-        self.0.probe = Some(Probe { policies, outcome: Outcome::Holds });
+        let plan = plan(&self.0, now());
+        self.0.probe = Some(Probe { policies: plan.policies, outcome: Outcome::Holds });
+        self.0.in_use = plan.epoch.expect("there is nothing to write").versions;
         self
+    }
+
+    /// What the API server makes of a deletion: what a finalizer holds stays. `release` takes it off first.
+    fn delete_admission(&mut self, key: &str, release: bool) {
+        let table = Arc::make_mut(&mut self.0.admission);
+        let stored = Arc::make_mut(table.get_mut(key).unwrap());
+        let policy = stored.spec["policyName"].as_str().map(|name| format!("{}/{name}", stored.kind.policy().as_str()));
+        stored.deleting = true;
+        stored.held &= !release;
+        stored.version.generation += 1;
+        if !stored.held {
+            table.remove(key);
+            assert!(!release || policy.is_none_or(|policy| table.contains_key(&policy)), "{key} was updated when its policy was gone");
+        }
     }
 }
 
@@ -404,11 +431,71 @@ fn whatever_alters_a_policy_is_put_right() {
     for weaken in weakened {
         let mut altered = world.0.clone();
         let policy = Arc::make_mut(Arc::make_mut(&mut altered.admission).get_mut("ValidatingAdmissionPolicy/rempart-pod").unwrap());
-        weaken(&mut policy["spec"]);
+        weaken(&mut policy.spec);
         let plan = plan(&altered, now());
         assert_eq!(keys(&plan), ["ValidatingAdmissionPolicy/rempart-pod"]);
         assert!(!plan.guarded);
     }
+}
+
+/// Whether each policy and binding of the whole set is in force under one of its names, together with what it belongs to.
+fn in_force(world: &World) -> bool {
+    let wanted = crate::guard::policies(&crate::guard::Settings::default());
+    crate::guard::sets(&wanted).iter().all(|set| {
+        (1..9).any(|slot| {
+            set.in_slot(slot).iter().all(|object| {
+                world.0.admission.get(&object.key()).is_some_and(|stored| stored.spec == with_defaults(&object.object["spec"]))
+            })
+        })
+    })
+}
+
+#[test]
+fn what_is_deleted_stays_in_force_until_another_was_seen_in_use_in_its_place() {
+    let mut world = hospital().settle(now()).probed().settle(now());
+    let first: Vec<String> = world.0.admission.keys().cloned().collect();
+    for key in &first {
+        world.delete_admission(key, false);
+    }
+    // Twice more, before anything was seen: by then there are three of each.
+    for _ in 0..2 {
+        world = world.settle(now());
+        assert!(in_force(&world));
+        let live: Vec<String> = world.0.admission.iter().filter(|(_, stored)| !stored.deleting).map(|(key, _)| key.clone()).collect();
+        live.iter().for_each(|key| world.delete_admission(key, false));
+    }
+    for round in 0..20 {
+        assert!(in_force(&world), "round {round}");
+        let plan = plan(&world.0, now());
+        for step in &plan.steps {
+            world.apply(step);
+            assert!(in_force(&world), "round {round}, after {}", step.key());
+        }
+        if plan.steps.is_empty() {
+            world = world.probed();
+        }
+    }
+    let last: Vec<String> = world.0.admission.keys().cloned().collect();
+    assert_eq!(last, first, "and in the end each has its own name again");
+    assert!(world.0.admission.values().all(|stored| !stored.deleting));
+    assert!(plan(&world.0, now()).steps.is_empty());
+}
+
+#[test]
+fn a_policy_of_ours_that_is_no_longer_one_goes_when_the_others_are_in_use_and_one_of_somebody_else_stays() {
+    let mut world = hospital().settle(now()).probed().settle(now());
+    let key = |name: &str| format!("ValidatingAdmissionPolicy/{name}");
+    let table = Arc::make_mut(&mut world.0.admission);
+    let mut old = table[&key("rempart-pod")].as_ref().clone();
+    old.name = "rempart-of-an-older-version".to_owned();
+    table.insert(key(&old.name), Arc::new(old));
+    let mut upgraded = world.settle(now());
+    assert!(!upgraded.0.admission.contains_key(&key("rempart-of-an-older-version")), "deleted, and then let go");
+    let table = Arc::make_mut(&mut upgraded.0.admission);
+    let mut other = table[&key("rempart-pod")].as_ref().clone();
+    other.name = "somebody-elses".to_owned();
+    table.insert(key(&other.name), Arc::new(other));
+    assert!(plan(&upgraded.0, now()).steps.iter().all(|step| !matches!(step, Step::RetireAdmission { .. })));
 }
 
 #[test]

@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use super::admission::is_in_place;
+use super::admission::Upkeep;
 use super::snapshot::{Outcome, Read, Snapshot, Table};
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
 use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
 use crate::api::values::Tally;
 use crate::api::{DataDeclaration, SensitivityLevel};
-use crate::guard::{self, AdmissionObject};
+use crate::guard;
 use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters, PodFacts, Verdict, Why};
 use crate::trust::{Assessment, Problem, Register, Unreadable};
 
@@ -28,8 +28,8 @@ pub(super) struct View<'a> {
     pub(super) assessment: Assessment,
     pub(super) belonging: BTreeMap<&'a str, Belonging<'a>>,
     pub(super) clearing: Clearing,
-    /// Policies and bindings that are missing or altered.
-    pub(super) out_of_place: Vec<AdmissionObject>,
+    /// What is to be done about policies and bindings.
+    pub(super) upkeep: Upkeep,
     /// Digest of the policies and bindings as they should be.
     pub(super) policies: String,
     /// Whether the Clearance and every policy and binding are in place.
@@ -79,9 +79,8 @@ impl<'a> View<'a> {
         let admission = guard::policies(&settings(snapshot));
         let policies = guard::digest(&admission);
         let declarations = declarations(snapshot);
-        let served = admission.into_iter().filter(|object| snapshot.host.mutates || !object.kind.is_mutating());
-        let out_of_place: Vec<_> = served.filter(|object| !is_in_place(snapshot, object)).collect();
-        let guarded = out_of_place.is_empty() && snapshot.clearance().is_some_and(|clearance| clearance.spec == clearing.spec);
+        let upkeep = Upkeep::of(snapshot, &admission);
+        let guarded = upkeep.write.is_empty() && snapshot.clearance().is_some_and(|clearance| clearance.spec == clearing.spec);
         let mut view = Self {
             snapshot,
             now,
@@ -89,7 +88,7 @@ impl<'a> View<'a> {
             assessment,
             belonging,
             clearing,
-            out_of_place,
+            upkeep,
             policies,
             guarded,
             found_by_level: BTreeMap::new(),
@@ -200,6 +199,7 @@ impl<'a> View<'a> {
                 .is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == ENFORCED && condition.status == "True"))
         };
         match probe {
+            Some(probe) if probe.outcome == Outcome::Holds => self.upkeep.in_use.then_some(&Outcome::Holds),
             Some(probe) => Some(&probe.outcome),
             None if self.snapshot.probe.is_none() => {
                 readable(&self.snapshot.levels).any(|(_, level)| told(level)).then_some(&Outcome::Holds)

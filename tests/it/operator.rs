@@ -5,6 +5,7 @@ mod converge;
 mod dead;
 mod declared;
 mod idle;
+mod deleted;
 mod input;
 mod malformed;
 mod older;

@@ -1,0 +1,113 @@
+//! Writing policies and bindings: in place, never by deleting first.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams, Preconditions};
+use kube::{Api, ResourceExt};
+
+use super::{WriteError, Writer, gone_is_fine};
+use crate::api::names::{FIELD_MANAGER, GUARD};
+use crate::guard::{AdmissionObject, Kind};
+use crate::plan::{Notice, with_defaults};
+
+/// How often a write is tried at once when the object has changed in between: the API server's own type checker writes the
+/// status of a new policy at any time.
+const TRIES: usize = 5;
+
+impl Writer {
+    /// Writes a policy or binding. It is replaced whole, because server-side apply would leave a condition standing that
+    /// somebody added to weaken it; labels and annotations of others stay.
+    pub(super) async fn write_admission(&self, wanted: AdmissionObject) -> Result<(), WriteError> {
+        let api = self.admission(wanted.kind);
+        let ours: DynamicObject = serde_json::from_value(wanted.object).map_err(kube::Error::SerdeError)?;
+        let mut tries = 1;
+        loop {
+            let found = api.get_opt(&wanted.name).await?;
+            let editor = found.as_ref().filter(|found| found.data["spec"] != with_defaults(&ours.data["spec"])).and_then(edited_by);
+            let written = match found {
+                Some(found) => api.replace(&wanted.name, &params(), &in_place_of(found, &ours)).await,
+                None => api.create(&params(), &ours).await,
+            };
+            match written {
+                Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
+                Err(error) => return Err(error.into()),
+                Ok(stored) => {
+                    if let Some(editor) = editor {
+                        self.tell_of_edit(wanted.kind, &stored, &editor).await;
+                    }
+                    let same = stored.data["spec"] == with_defaults(&ours.data["spec"]);
+                    return if same { Ok(()) } else { Err(WriteError::Altered) };
+                }
+            }
+        }
+    }
+
+    /// Deletes a policy or binding that is no longer needed; or, if somebody has deleted it, takes off the finalizer that kept it.
+    pub(super) async fn retire_admission(&self, kind: Kind, name: &str, uid: String, deleted: bool) -> Result<(), WriteError> {
+        let api = self.admission(kind);
+        if !deleted {
+            let same = Preconditions { uid: Some(uid), resource_version: None };
+            return gone_is_fine(api.delete(name, &DeleteParams { preconditions: Some(same), ..DeleteParams::default() }).await);
+        }
+        let mut tries = 1;
+        while let Some(mut found) = api.get_opt(name).await?.filter(|found| found.uid().as_ref() == Some(&uid)) {
+            found.finalizers_mut().retain(|finalizer| finalizer != GUARD);
+            match api.replace(name, &params(), &found).await {
+                Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
+                other => return Ok(other.map(drop)?),
+            }
+        }
+        Ok(())
+    }
+
+    fn admission(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &resource_of(kind))
+    }
+
+    async fn tell_of_edit(&self, kind: Kind, stored: &DynamicObject, editor: &str) {
+        let regarding = ObjectReference {
+            api_version: Some("admissionregistration.k8s.io/v1".to_owned()),
+            kind: Some(kind.as_str().to_owned()),
+            name: stored.metadata.name.clone(),
+            uid: stored.uid(),
+            ..ObjectReference::default()
+        };
+        let note = format!("was changed by {editor:?} and is put back: sensitive namespaces rest on it");
+        self.tell(&regarding, &[Notice { warning: true, reason: "PutBack".into(), note }]).await;
+    }
+}
+
+/// Where the API server keeps policies and bindings.
+pub(in crate::cluster) fn resource_of(kind: Kind) -> ApiResource {
+    ApiResource {
+        group: "admissionregistration.k8s.io".into(),
+        version: "v1".into(),
+        api_version: "admissionregistration.k8s.io/v1".into(),
+        kind: kind.as_str().into(),
+        plural: kind.plural().into(),
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// The field manager, other than the operator, that last wrote an object.
+fn edited_by(object: &DynamicObject) -> Option<String> {
+    let others =
+        object.managed_fields().iter().filter(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(FIELD_MANAGER));
+    others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())
+}
+
+/// Our object with the identity of the one that it replaces, and the labels, annotations and finalizers that it has.
+fn in_place_of(found: DynamicObject, ours: &DynamicObject) -> DynamicObject {
+    let mut object = DynamicObject { metadata: found.metadata, ..ours.clone() };
+    object.metadata.managed_fields = None;
+    object.labels_mut().extend(ours.labels().clone());
+    object.annotations_mut().extend(ours.annotations().clone());
+    // One that is being deleted can get no finalizer any more.
+    if object.metadata.deletion_timestamp.is_none() {
+        let missing: Vec<String> = ours.finalizers().iter().filter(|finalizer| !object.finalizers().contains(finalizer)).cloned().collect();
+        object.finalizers_mut().extend(missing);
+    }
+    object
+}

@@ -1,0 +1,170 @@
+//! Policies and bindings that somebody deletes: nothing opens, with the operator alive or dead, and all is as it was in the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::world::{World, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
+use crate::cluster::{apply, send, wait_until};
+
+const GROUP: &str = "/apis/admissionregistration.k8s.io/v1";
+const KINDS: [&str; 4] =
+    ["validatingadmissionpolicybindings", "validatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingadmissionpolicies"];
+const OURS: &str = "labelSelector=app.kubernetes.io/managed-by=rempart";
+
+/// Clients that try, without a pause, what must be refused.
+struct Fire {
+    refused: Arc<AtomicU32>,
+    admitted: Arc<std::sync::Mutex<Vec<String>>>,
+    cease: Arc<AtomicBool>,
+    clients: JoinSet<()>,
+}
+
+impl Fire {
+    /// Pods that name a node that is not cleared, Bindings to it, pods that tolerate everything, and taking the level off a namespace.
+    async fn open(world: &World) -> Self {
+        let mut named = pod("violation");
+        named["spec"]["nodeName"] = "aws-1".into();
+        let mut wild = pod("violation");
+        wild["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "waits"},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "aws-1"},
+        });
+        let tries = [
+            (Method::POST, "/api/v1/namespaces/secret/pods", named),
+            (Method::POST, "/api/v1/namespaces/secret/pods/waits/binding", binding.clone()),
+            (Method::POST, "/api/v1/namespaces/secret/bindings", binding),
+            (Method::POST, "/api/v1/namespaces/secret/pods", wild),
+            (
+                Method::PATCH,
+                "/api/v1/nodes/aws-1",
+                json!({"metadata": {"labels": {"rempart.node-restriction.kubernetes.io/restreint": "cleared"}}}),
+            ),
+        ];
+        let mut fire = Self { refused: Arc::default(), admitted: Arc::default(), cease: Arc::default(), clients: JoinSet::new() };
+        for _ in 0..2 {
+            // Not an administrator with every verb, and not one whom RBAC would refuse.
+            let client = world.cluster.admin().await;
+            let (tries, refused, admitted, cease) = (tries.clone(), fire.refused.clone(), fire.admitted.clone(), fire.cease.clone());
+            fire.clients.spawn(async move {
+                while !cease.load(Ordering::Relaxed) {
+                    for (method, path, body) in &tries {
+                        let answer = send(&client, method.clone(), &format!("{path}?dryRun=All"), Some(body)).await.expect("it answers");
+                        match answer.status {
+                            403 => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                            status => admitted.lock().unwrap().push(format!("{method} {path}: {status} {}", answer.refusal())),
+                        }
+                    }
+                }
+            });
+        }
+        fire.refusals(20).await;
+        fire
+    }
+
+    /// Waits until so many more attempts have been refused.
+    async fn refusals(&self, more: u32) {
+        let from = self.refused.load(Ordering::Relaxed);
+        wait_until("attempts are refused", async || {
+            let now = self.refused.load(Ordering::Relaxed);
+            if now >= from + more { Ok(()) } else { Err((now - from, self.admitted.lock().unwrap().clone())) }
+        })
+        .await;
+    }
+
+    async fn cease(mut self) {
+        self.cease.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.clients.join_next().await {
+            ended.expect("the client did not fail");
+        }
+        let admitted = self.admitted.lock().unwrap();
+        eprintln!("{} attempts refused, {} admitted", self.refused.load(Ordering::Relaxed), admitted.len());
+        assert!(admitted.is_empty(), "{admitted:#?}");
+    }
+}
+
+async fn delete_all(world: &World) {
+    for kind in KINDS {
+        world.delete(&format!("{GROUP}/{kind}?{OURS}")).await;
+    }
+}
+
+/// Name and whether it is being deleted, of each of ours.
+async fn ours(world: &World) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    for kind in KINDS {
+        let items = world.items(&format!("{GROUP}/{kind}?{OURS}")).await;
+        found.extend(items.iter().map(|item| {
+            let metadata = &item["metadata"];
+            (format!("{kind}/{}", metadata["name"].as_str().unwrap()), !metadata["deletionTimestamp"].is_null())
+        }));
+    }
+    found.sort();
+    found
+}
+
+async fn wait_healed(world: &World, before: &[(String, bool)]) {
+    wait_until("each stands under its own name again", async || {
+        let now = ours(world).await;
+        if now == before { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_opens_when_policies_are_deleted_under_fire_with_the_operator_alive_or_dead() {
+    let mut world = World::guarded("deleted").await;
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), interne()]).await;
+    world.nodes("aws", 1, "aws").await;
+    apply(&world.admin, &[namespace("secret", Some("restreint")), namespace("open", None)]).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+    let mut waits = pod("waits");
+    waits["spec"]["schedulingGates"] = json!([{"name": "example.com/wait"}]);
+    wait_until("the namespace is there", async || world.create_pod("secret", &waits).await.accepted()).await;
+    world.settled().await;
+    let before = ours(&world).await;
+    assert!(before.len() > 40 && before.iter().all(|(_, deleted)| !deleted), "{before:?}");
+
+    let fire = Fire::open(&world).await;
+    for _ in 0..2 {
+        delete_all(&world).await;
+        wait_healed(&world, &before).await;
+    }
+    // Whoever deletes faster than the operator sees its second ones in use only makes it write third ones.
+    for _ in 0..5 {
+        delete_all(&world).await;
+        fire.refusals(5).await;
+    }
+    world.kill();
+    delete_all(&world).await;
+    fire.refusals(300).await;
+    world.start().await;
+    wait_healed(&world, &before).await;
+    fire.cease().await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+    world.create_pod("open", &pod("plain")).await.accepted().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_a_policy_or_the_clearance_is_named() {
+    let world = World::guarded("named").await;
+    apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
+    world.settled().await;
+    let change = async |path: &str, body: Value| {
+        send(&world.admin, Method::PATCH, &format!("{path}?fieldManager=careless"), Some(&body)).await.unwrap().accepted().unwrap()
+    };
+    change(&format!("{GROUP}/validatingadmissionpolicies/rempart-pod"), json!({"spec": {"failurePolicy": "Ignore"}})).await;
+    change("/apis/rempart.dev/v1alpha1/clearances/cluster", json!({"spec": {"clouds": {"aws": ["restreint"]}}})).await;
+    for name in ["rempart-pod", "cluster"] {
+        wait_until(&format!("an event names who changed {name}"), async || {
+            let events = world.items("/apis/events.k8s.io/v1/namespaces/default/events").await;
+            let event = events.iter().find(|event| event["regarding"]["name"] == name && event["reason"] == "PutBack").cloned();
+            event.filter(|event| event["note"].as_str().is_some_and(|note| note.contains("careless"))).ok_or(events.len())
+        })
+        .await;
+    }
+}
