@@ -5,7 +5,7 @@ DIR ?= .local/cluster
 NODES ?= 0
 RELEASE := target/release/rempart
 
-.PHONY: help build test fmt lint unit integration crds demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights crds demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,15 @@ lint:
 unit: ## what needs no cluster
 	cargo test --locked --lib
 
-# One run of the test runner, so that its summary comes last and counts everything.
+# One run of the test runner, so that its summary counts everything; then what only the whole of it can show.
 integration: $(CLUSTER)
 	@$(CLUSTER) build
+	@rm -rf target/tmp/rights
 	cargo test --locked --lib --test it
+	@$(MAKE) --no-print-directory rights
+
+rights: ## compare the rights in deploy/ with what the operator used in the last run of all tests
+	cargo test --locked --test it -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_other
 
 crds: ## write crds/ from the types
 	REMPART_WRITE_CRDS=1 cargo test --locked --lib crds_are_up_to_date

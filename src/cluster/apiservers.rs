@@ -58,8 +58,8 @@ impl ApiServers {
             None
         });
         let addresses = slice.iter().flat_map(|slice| {
-            let ports = slice.ports.iter().flatten().filter(|port| port.name.as_deref().is_none_or(|name| name == "https"));
-            let port = ports.filter_map(|port| port.port).next().unwrap_or(443);
+            let mut ports = slice.ports.iter().flatten().filter(|port| port.name.as_deref().is_none_or(|name| name == "https"));
+            let port = ports.find_map(|port| port.port).unwrap_or(443);
             slice.endpoints.iter().flatten().flat_map(|endpoint| &endpoint.addresses).filter_map(move |address| url(address, port))
         });
         addresses.collect()

@@ -93,6 +93,7 @@ impl Kind {
     }
 
     /// The kind of the policy: of what is bound, for a binding.
+    #[must_use]
     pub fn policy(self) -> Self {
         if self.is_mutating() { Self::MutatingPolicy } else { Self::ValidatingPolicy }
     }

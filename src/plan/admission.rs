@@ -35,7 +35,8 @@ impl Upkeep {
         let mut needed = BTreeSet::new();
         for set in guard::sets(&wanted) {
             let slots = slots(snapshot, &set);
-            let free = (FIRST..).find(|slot| slots.get(slot) != Some(&Standing::Deleted)).unwrap_or(FIRST);
+            let beyond = slots.keys().last().map_or(FIRST, |last| last.saturating_add(1));
+            let free = (FIRST..=beyond).find(|slot| slots.get(slot) != Some(&Standing::Deleted)).unwrap_or(FIRST);
             for slot in slots.keys().copied().chain([free]).collect::<BTreeSet<_>>() {
                 write.extend(set.in_slot(slot).into_iter().filter(|object| match snapshot.admission.get(&object.key()) {
                     // A binding cannot be let go without its policy: the API server looks there for what its writer must be allowed.

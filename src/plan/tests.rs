@@ -471,7 +471,9 @@ fn what_is_deleted_stays_in_force_until_another_was_seen_in_use_in_its_place() {
         world = world.settle(now());
         assert!(in_force(&world));
         let live: Vec<String> = world.0.admission.iter().filter(|(_, stored)| !stored.deleting).map(|(key, _)| key.clone()).collect();
-        live.iter().for_each(|key| world.delete_admission(key, false));
+        for key in live {
+            world.delete_admission(&key, false);
+        }
     }
     for round in 0..20 {
         assert!(in_force(&world), "round {round}");

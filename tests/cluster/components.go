@@ -30,6 +30,7 @@ type controlPlane struct {
 	ca      authority
 	client  client
 	servers []string
+	store   string
 	// components are in the order in which they start.
 	components []*component
 }
@@ -66,10 +67,10 @@ func design(l layout, t tools, apiservers int) (*controlPlane, error) {
 		return nil, err
 	}
 
-	etcd := "http://" + loopback(ports[0])
-	plane.components = append(plane.components, plane.etcd(etcd, "http://"+loopback(ports[1])))
+	plane.store = "http://" + loopback(ports[0])
+	plane.components = append(plane.components, plane.etcd(plane.store, "http://"+loopback(ports[1])))
 	for i, port := range ports[5:] {
-		plane.components = append(plane.components, plane.apiserver(i, port, etcd))
+		plane.components = append(plane.components, plane.apiserver(i, port, plane.store))
 	}
 	plane.components = append(plane.components,
 		plane.controllerManager(ports[2]),

@@ -82,9 +82,11 @@ type description struct {
 	Kubeconfig string   `json:"kubeconfig"`
 	Server     string   `json:"server"`
 	Servers    []string `json:"servers"`
-	Dir        string   `json:"dir"`
-	Kubectl    string   `json:"kubectl"`
-	Kubernetes string   `json:"kubernetes"`
+	// Etcd is where the history is, for who wants all of it.
+	Etcd       string `json:"etcd"`
+	Dir        string `json:"dir"`
+	Kubectl    string `json:"kubectl"`
+	Kubernetes string `json:"kubernetes"`
 	// Supervisor is the process that owns all others.
 	Supervisor    int   `json:"supervisor"`
 	StartupMillis int64 `json:"startupMillis"`

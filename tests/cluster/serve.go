@@ -215,6 +215,7 @@ func (s *serving) describe(startup time.Duration) description {
 		Kubeconfig:    s.layout.kubeconfig(),
 		Server:        s.servers[0],
 		Servers:       s.servers,
+		Etcd:          s.store,
 		Dir:           filepath.Clean(s.layout.dir),
 		Kubectl:       s.tools.kubectl,
 		Kubernetes:    s.tools.kubernetes,

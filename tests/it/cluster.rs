@@ -22,6 +22,9 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::Value;
 
+use crate::history::{History, Seen};
+use crate::rights;
+
 /// How long a condition may take to come true; the rest is for busy machines.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -29,6 +32,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Cluster {
     dir: PathBuf,
     lifeline: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    history: History,
     _supervisor: Child,
     _lock: File,
 }
@@ -50,10 +54,10 @@ impl Cluster {
             .spawn()
             .expect("the control plane's supervisor starts");
         let input = supervisor.stdin.take().expect("its input is a pipe");
-        let output = BufReader::new(supervisor.stdout.take().expect("its output is a pipe"));
-        let cluster = Self { dir, lifeline: Mutex::new((input, output)), _supervisor: supervisor, _lock: lock };
-        cluster.answer();
-        cluster
+        let mut output = BufReader::new(supervisor.stdout.take().expect("its output is a pipe"));
+        let ready = answer(&mut output);
+        let history = History::record(ready["etcd"].as_str().expect("the supervisor says where etcd is"));
+        Self { dir, lifeline: Mutex::new((input, output)), history, _supervisor: supervisor, _lock: lock }
     }
 
     /// A client of the administrator, whom nothing but admission refuses anything.
@@ -109,25 +113,58 @@ impl Cluster {
 
     /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.
     pub fn command(&self, line: &str) {
-        {
-            let mut lifeline = self.lifeline.lock().expect("no other command failed");
-            writeln!(lifeline.0, "{line}").expect("the supervisor listens");
-        }
-        let answer = self.answer();
+        let mut lifeline = self.lifeline.lock().expect("no other command failed");
+        writeln!(lifeline.0, "{line}").expect("the supervisor listens");
+        let answer = answer(&mut lifeline.1);
+        drop(lifeline);
         assert_ne!(answer["event"], "failed", "{answer}");
     }
 
-    /// Lines of the audit log that contain `text`.
+    /// Lines of the audit logs that contain `text`.
     pub fn audited(&self, text: &str) -> Vec<String> {
-        let log = std::fs::read_to_string(self.dir.join("audit.log")).expect("the API server writes an audit log");
-        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+        let logs = self.audit_logs();
+        assert!(!logs.is_empty(), "each API server writes an audit log");
+        let logs = logs.iter().map(|log| std::fs::read_to_string(log).expect("it can be read"));
+        logs.flat_map(|log| log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
-    fn answer(&self) -> Value {
-        let mut line = String::new();
-        self.lifeline.lock().expect("no other command failed").1.read_line(&mut line).expect("the supervisor speaks");
-        serde_json::from_str(&line).expect("the control plane starts and obeys; its log is above")
+    /// What happened in it since its first revision.
+    pub fn history(&self) -> &History {
+        &self.history
     }
+
+    /// Whether the invariant held in every revision until now, and what was seen.
+    pub fn verdict(&self) -> Result<Seen, String> {
+        self.history.verdict(&self.audit_logs())
+    }
+
+    /// What every test ends with: it fails if the invariant was broken, unless it fails anyway.
+    pub fn conclude(&self) {
+        match self.verdict() {
+            Ok(seen) => eprintln!("history: {seen}"),
+            Err(why) if std::thread::panicking() => eprintln!("history: {why}"),
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    fn audit_logs(&self) -> Vec<PathBuf> {
+        ["audit.log", "audit-1.log"].map(|name| self.dir.join(name)).into_iter().filter(|log| log.exists()).collect()
+    }
+}
+
+/// A test whose cluster broke the invariant has failed, whatever else it asserted.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        rights::keep(&name, &self.audited(rights::OPERATOR));
+        self.conclude();
+    }
+}
+
+fn answer(output: &mut BufReader<ChildStdout>) -> Value {
+    let mut line = String::new();
+    output.read_line(&mut line).expect("the supervisor speaks");
+    serde_json::from_str(&line).expect("the control plane starts and obeys; its log is above")
 }
 
 /// The program that runs control planes, built from `tests/cluster`.

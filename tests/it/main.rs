@@ -7,5 +7,7 @@
 
 mod cluster;
 mod guard;
+mod history;
 mod house;
 mod operator;
+mod rights;

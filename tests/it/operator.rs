@@ -2,9 +2,11 @@
 
 mod apiservers;
 mod conditions;
+mod converge;
 mod dead;
 mod declared;
 mod deleted;
+mod idle;
 mod input;
 mod malformed;
 mod older;
@@ -13,4 +15,4 @@ mod refused;
 mod repaired;
 mod restarted;
 mod trust_ends;
-mod world;
+pub mod world;

@@ -5,7 +5,7 @@ use super::world::{Clients, QUIET};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_around_is_closed_and_every_rightful_use_works() {
-    let cluster = QUIET.ready().await;
+    let cluster = &*QUIET.ready().await;
     let clients = Clients::of(cluster).await;
     let mut wrong = Vec::new();
     let all = cases();

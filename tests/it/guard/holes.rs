@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::cases::{Case, cases};
-use super::world::{Clients, Who, World, clearance, guard, holds, namespace};
+use super::world::{Clients, Visit, Who, World, clearance, guard, holds, namespace};
 use crate::cluster::{Cluster, api_of, apply, expect_refused, send, wait_until};
 
 static DISTURBED: World = World::new(|| Cluster::start("guard-disturbed", &["--nodes", "8"]));
 
 /// The control plane for this test alone.
-async fn disturbed() -> (MutexGuard<'static, ()>, &'static Cluster, Clients) {
+async fn disturbed() -> (MutexGuard<'static, ()>, Visit<'static>, Clients) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let turn = ONE_AT_A_TIME.lock().await;
     let cluster = DISTURBED.ready().await;
-    let clients = Clients::of(cluster).await;
+    let clients = Clients::of(&cluster).await;
     (turn, cluster, clients)
 }
 
@@ -43,7 +43,7 @@ async fn without_its_binding_each_case_opens() {
         api_of(operator, &object.object).delete(&object.name, &DeleteParams::default()).await.expect("it is deleted");
         let mut got_through = 0;
         for case in &decided {
-            let opened = async || match case.holds(cluster, &clients).await {
+            let opened = async || match case.holds(&cluster, &clients).await {
                 Ok(()) => Err(format!("{case} goes as before")),
                 Err(deviation) => Ok(deviation),
             };
@@ -53,8 +53,47 @@ async fn without_its_binding_each_case_opens() {
         assert!(got_through > 0, "without {what}, something else refuses every case: it is not needed, or the cases are too few");
 
         apply(operator, &[object.object]).await;
-        wait_until(&format!("closed again with {what}"), async || holds(&decided, cluster, &clients).await).await;
+        wait_until(&format!("closed again with {what}"), async || holds(&decided, &cluster, &clients).await).await;
     }
+}
+
+/// The history is no formality: what the guard would have refused is found in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_guard_the_history_shows_what_happens() {
+    let (_turn, cluster, clients) = disturbed().await;
+    let (operator, admin) = (clients.client(Who::Operator), clients.client(Who::Admin));
+    namespace(admin, "unguarded", Some("restreint")).await;
+    let mut pod = pod("unguarded", "stray");
+    // The scheduler leaves it alone.
+    pod["spec"]["schedulerName"] = "nobody".into();
+    apply(admin, &[pod]).await;
+    let binding =
+        json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "stray"}, "target": {"kind": "Node", "name": "node-5"}});
+    let bind = async || {
+        let path = "/api/v1/namespaces/unguarded/pods/stray/binding";
+        send(admin, Method::POST, path, Some(&binding)).await.map_err(|error| error.to_string())?.accepted()
+    };
+    bind().await.expect_err("the guard is there");
+    assert_eq!(cluster.verdict().expect("nothing has happened").excused, []);
+
+    let guard = guard();
+    let locks: Vec<_> = guard.iter().filter(|object| object.kind == Kind::ValidatingBinding && object.name == "rempart-bind").collect();
+    let excused = cluster.history().excuse();
+    for lock in &locks {
+        api_of(operator, &lock.object).delete(&lock.name, &DeleteParams::default()).await.expect("it is deleted");
+    }
+    wait_until("it is bound where it may not run", async || bind().await).await;
+    for lock in &locks {
+        apply(operator, std::slice::from_ref(&lock.object)).await;
+    }
+    drop(excused);
+    let seen = cluster.verdict().expect("it is excused");
+    let [found] = &seen.excused[..] else { panic!("{:?}", seen.excused) };
+    assert_eq!(found.pod, "unguarded/stray");
+    assert_eq!(found.what, "it was bound to node-5, which was not cleared for restreint, the level of its namespace");
+    let all = cases();
+    let decided: Vec<&Case> = all.iter().filter(|case| case.binding == "rempart-bind").collect();
+    wait_until("closed again", async || holds(&decided, &cluster, &clients).await).await;
 }
 
 /// A Clearance that is missing closes sensitive namespaces, and leaves plain ones, deletions and updates alone.
@@ -128,7 +167,7 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
     apply(operator, &[clearance()]).await;
     let all = cases();
     let every: Vec<&Case> = all.iter().collect();
-    wait_until("as before with the Clearance back", async || holds(&every, cluster, &clients).await).await;
+    wait_until("as before with the Clearance back", async || holds(&every, &cluster, &clients).await).await;
 }
 
 /// Upstream issue 141367: after a restart, an API server may refuse for 30 s whatever a policy with our parameter
@@ -140,11 +179,11 @@ async fn an_api_server_that_restarts_never_opens_and_never_hinders_plain_namespa
     let (operator, tenant) = (clients.client(Who::Operator), clients.client(Who::Tenant));
     let restarts = std::env::var("REMPART_TEST_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     for _ in 0..restarts {
-        restart_under_fire(cluster, operator, tenant).await;
+        restart_under_fire(&cluster, operator, tenant).await;
     }
     let all = cases();
     let every: Vec<&Case> = all.iter().collect();
-    wait_until("as before", async || holds(&every, cluster, &clients).await).await;
+    wait_until("as before", async || holds(&every, &cluster, &clients).await).await;
 }
 
 async fn restart_under_fire(cluster: &Cluster, operator: &Client, tenant: &Client) {

@@ -13,7 +13,7 @@ const CLEARED: [&str; 4] = ["node-0", "node-1", "node-2", "node-3"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workloads_of_every_kind_run_on_cleared_nodes_only() {
-    let cluster = QUIET.ready().await;
+    let cluster = &*QUIET.ready().await;
     let clients = Clients::of(cluster).await;
     let tenant = clients.client(Who::Tenant);
     namespace(tenant, "hospital", Some("restreint")).await;
@@ -91,7 +91,7 @@ async fn workloads_of_every_kind_run_on_cleared_nodes_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn declared_workloads_run_on_cleared_nodes_with_no_operator() {
-    let cluster = QUIET.ready().await;
+    let cluster = &*QUIET.ready().await;
     let clients = Clients::of(cluster).await;
     let tenant = clients.client(Who::Tenant);
     namespace(tenant, "shop", None).await;
@@ -108,7 +108,7 @@ async fn declared_workloads_run_on_cleared_nodes_with_no_operator() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_plain_namespace_pods_are_stored_as_they_were_before_there_was_a_guard() {
-    let cluster = QUIET.ready().await;
+    let cluster = &*QUIET.ready().await;
     let clients = Clients::of(cluster).await;
     let tenant = clients.client(Who::Tenant);
     namespace(tenant, "plain-after", None).await;
@@ -127,7 +127,7 @@ async fn in_a_plain_namespace_pods_are_stored_as_they_were_before_there_was_a_gu
 /// B3, with the kubelet's own identity.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_registered_again_under_its_name_is_not_cleared() {
-    let cluster = QUIET.ready().await;
+    let cluster = &*QUIET.ready().await;
     let clients = Clients::of(cluster).await;
     let kubelet = cluster.kubelet("node-20").await;
     let label = "rempart.node-restriction.kubernetes.io/restreint";

@@ -1,6 +1,7 @@
 //! What every case of this suite finds: levels, clouds, nodes, namespaces, and objects older than the policies.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::LazyLock;
 
 use kube::Client;
@@ -28,9 +29,26 @@ impl World {
     }
 
     /// The control plane, once all is written and every policy bites.
-    pub(super) async fn ready(&self) -> &Cluster {
+    pub(super) async fn ready(&self) -> Visit<'_> {
         self.ready.get_or_init(|| build(&self.cluster)).await;
-        &self.cluster
+        Visit(&self.cluster)
+    }
+}
+
+/// A test's use of a control plane that outlives it. At its end the invariant must have held, as at the end of a cluster.
+pub(super) struct Visit<'a>(&'a Cluster);
+
+impl Deref for Visit<'_> {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.0
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.conclude();
     }
 }
 
@@ -129,6 +147,7 @@ async fn build(cluster: &Cluster) {
     for object in yaml(include_str!("newer.yaml")) {
         wait_until("objects made under the policies are there", async || try_apply(admin, &object).await).await;
     }
+    cluster.history().promise(&["interne", "observe"]);
 }
 
 /// Whether each case goes as it should; the first that does not, otherwise.

@@ -98,4 +98,7 @@ async fn every_workload_lands_on_cleared_nodes_and_plain_ones_land_anywhere() {
     })
     .await;
     assert_eq!(level["status"]["clouds"], json!(["snc"]));
+    // Pods of 5 kinds of workload, and the one by hand.
+    let seen = world.cluster.verdict().unwrap();
+    assert!(seen.judged >= 65 && seen.bound >= 65 + 79, "{seen}");
 }

@@ -54,6 +54,7 @@ impl World {
     pub async fn start(&mut self) {
         self.launch();
         self.wait_for_log("the guard holds").await;
+        self.cluster.history().promise(&[]);
     }
 
     /// Starts the operator.
