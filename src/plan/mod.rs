@@ -1,6 +1,7 @@
 //! DECIDE: a snapshot and an instant in, everything there is to do out, in order, with the instant at which to look again. Pure.
 
 mod admission;
+mod pods;
 mod snapshot;
 mod status;
 mod steps;

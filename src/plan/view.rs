@@ -7,14 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
 use super::admission::Upkeep;
+use super::pods::Found;
 use super::snapshot::{Outcome, Read, Snapshot, Table};
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
 use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
-use crate::api::values::Tally;
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard;
-use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters, PodFacts, Verdict, Why};
+use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters};
 use crate::trust::{Assessment, Problem, Register, Unreadable};
 
 /// Namespaces of the platform. A level there could stop the cluster, so they can have none.
@@ -38,25 +38,6 @@ pub(super) struct View<'a> {
     pub(super) found_by_declaration: BTreeMap<&'a str, Found>,
     perimeters: &'a Perimeters,
     declarations: BTreeMap<&'a str, Vec<(&'a str, &'a DataDeclaration)>>,
-}
-
-/// Pods that a level or a declaration concerns.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Found {
-    pub(super) tally: Tally,
-    /// Pods on no node yet that do not ask for one that is cleared.
-    pub(super) starving: Vec<String>,
-    /// Oldest first.
-    pub(super) violations: Vec<Misplaced>,
-}
-
-/// A pod on a node that is not cleared for it.
-#[derive(Clone, Debug)]
-pub(super) struct Misplaced {
-    pub(super) pod: String,
-    pub(super) node: String,
-    pub(super) why: Why,
-    created: Option<Timestamp>,
 }
 
 /// The perimeters of the clouds that can be read.
@@ -147,26 +128,6 @@ impl<'a> View<'a> {
         label.into_iter().chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
     }
 
-    /// Levels that apply to a pod: those of its namespace, its own, and those of declarations that select it.
-    pub(super) fn levels_of(&self, pod: &'a PodFacts) -> BTreeSet<&'a str> {
-        if self.is_system(&pod.namespace) {
-            return BTreeSet::new();
-        }
-        let namespace = self.snapshot.namespaces.get(&pod.namespace).and_then(|namespace| namespace.level());
-        let declared = self.declarations_in(&pod.namespace).iter().filter(|(_, declaration)| selects(declaration, pod));
-        namespace.into_iter().chain(pod.level()).chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
-    }
-
-    /// Whether a controller has pods on nodes that are not cleared for them.
-    pub(super) fn has_misplaced_pods(&self, kind: &str, namespace: &str, name: &str) -> bool {
-        let mut pods = self.snapshot.pods.values().filter(|pod| {
-            pod.namespace == namespace
-                && !pod.finished
-                && pod.controller.as_ref().is_some_and(|owner| owner.kind == kind && owner.name == name)
-        });
-        pods.any(|pod| matches!(placement::judge(&self.clearing.spec, self.levels_of(pod), pod.node.as_deref()), Verdict::Violating(_)))
-    }
-
     /// Why work is not done yet, as reason and message: a write failed that concerns everything, or one that `concerns` the
     /// object in question, or a kind cannot be read. What fails for one tenant must not keep the others waiting.
     pub(super) fn under_way(&self, concerns: impl Fn(&str) -> bool) -> Option<(String, String)> {
@@ -230,60 +191,11 @@ impl<'a> View<'a> {
         }
         needed
     }
-
-    fn judge_pods(&mut self) {
-        let mut by_level: BTreeMap<&'a str, Found> = BTreeMap::new();
-        let mut by_declaration: BTreeMap<&'a str, Found> = BTreeMap::new();
-        for (key, pod) in self.snapshot.pods.iter().filter(|(_, pod)| !pod.finished) {
-            let levels = self.levels_of(pod);
-            let verdicts: BTreeMap<&str, Verdict> =
-                levels.iter().map(|level| (*level, placement::judge(&self.clearing.spec, [*level], pod.node.as_deref()))).collect();
-            for (level, verdict) in &verdicts {
-                let found = by_level.entry(level).or_default();
-                found.add(key, pod, verdict);
-                if *verdict == Verdict::Unplaced && !pod.asks_for(level) {
-                    found.starving.push(key.clone());
-                }
-            }
-            for (declaration_key, declaration) in self.declarations_in(&pod.namespace) {
-                if let Some(verdict) = verdicts.get(declaration.spec.level.0.as_str()).filter(|_| selects(declaration, pod)) {
-                    by_declaration.entry(declaration_key).or_default().add(key, pod, verdict);
-                }
-            }
-        }
-        for found in by_level.values_mut().chain(by_declaration.values_mut()) {
-            found.violations.sort_by(|a, b| (a.created, &a.pod).cmp(&(b.created, &b.pod)));
-        }
-        (self.found_by_level, self.found_by_declaration) = (by_level, by_declaration);
-    }
-}
-
-impl Found {
-    fn add(&mut self, key: &str, pod: &PodFacts, verdict: &Verdict) {
-        match verdict {
-            Verdict::Compliant => self.tally.compliant += 1,
-            Verdict::Unplaced => self.tally.unknown += 1,
-            Verdict::Violating(why) => {
-                self.tally.violating += 1;
-                let node = pod.node.clone().unwrap_or_default();
-                self.violations.push(Misplaced { pod: key.to_owned(), node, why: why.clone(), created: pod.created });
-            }
-        }
-    }
 }
 
 /// Whether a write is one of those that everything rests on.
 fn is_guard(key: &str) -> bool {
     ["Clearance/", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"].iter().any(|kind| key.starts_with(kind))
-}
-
-/// Whether a declaration concerns a pod of its namespace.
-fn selects(declaration: &DataDeclaration, pod: &PodFacts) -> bool {
-    declaration
-        .spec
-        .workloads
-        .as_ref()
-        .is_none_or(|workloads| pod.has_labels(workloads.match_labels.iter().map(|(key, value)| (key.as_str(), value.0.as_str()))))
 }
 
 /// Names of the objects of a table that cannot be read.

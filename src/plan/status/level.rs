@@ -4,9 +4,10 @@ use super::conditions::{Conditions, Truth};
 use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE};
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::{SensitivityLevel, SensitivityLevelStatus};
+use crate::plan::pods::Found;
 use crate::plan::snapshot::Outcome;
 use crate::plan::steps::Notice;
-use crate::plan::view::{Found, View, count, listed};
+use crate::plan::view::{View, count, listed};
 
 pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (SensitivityLevelStatus, Vec<Notice>) {
     let before = level.status.as_ref().map_or(&[][..], |status| &status.conditions);

@@ -20,8 +20,10 @@ fn workload(kind: &str, name: &str, replicas: Option<u32>, gate: bool) -> Value 
     object
 }
 
-/// What `kubectl rollout restart` does.
+/// What `kubectl rollout restart` does, to a set that the operator has not touched.
 async fn restart(world: &World) {
+    let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await.unwrap();
+    assert_eq!(set["metadata"]["annotations"]["rempart.dev/touched"], Value::Null);
     let now = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-25T12:00:00Z"}}}}});
     world.patch("/apis/apps/v1/namespaces/emr/daemonsets/each", now).await;
 }
@@ -101,8 +103,6 @@ async fn a_namespace_that_gets_its_level_late_loses_no_pod_and_leaves_none_waiti
     world.wait_condition("sensitivitylevels/restreint", "Ready", "True", "waiting without the selector of the level: 2 pods").await;
 
     // The DaemonSet's pods run where they should not, and nobody has asked for their end: it is somebody's to roll it out.
-    let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await.unwrap();
-    assert_eq!(set["metadata"]["annotations"]["rempart.dev/touched"], Value::Null);
     restart(&world).await;
     wait_until("the DaemonSet has a pod on each cleared node", async || {
         let set = world.get("/apis/apps/v1/namespaces/emr/daemonsets/each").await?;
