@@ -15,6 +15,9 @@ pub(super) struct Arguments {
     /// Other users that may label nodes with clearances
     #[arg(long = "node-labeler", value_name = "USER")]
     node_labelers: Vec<String>,
+    /// What becomes of roles and role bindings that lead around placement, when those who write them do not hold `administer`
+    #[arg(long, default_value = "warn")]
+    grants: guard::Grants,
     /// Levels with enforcement Audit
     #[arg(long, value_name = "LEVEL")]
     audit: Vec<String>,
@@ -28,6 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         operator: arguments.operator.clone(),
         namespace: arguments.namespace.clone(),
         node_labelers: arguments.node_labelers.clone(),
+        grants: arguments.grants,
         audit: arguments.audit.iter().cloned().collect(),
         warn: arguments.warn.iter().cloned().collect(),
     };

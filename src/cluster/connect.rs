@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 use super::apiservers::ApiServers;
+use crate::guard::Grants;
 use crate::plan::Host;
 
 /// Why there is no connection.
@@ -46,12 +47,12 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: V
 }
 
 /// Who the operator is, and what the API server serves.
-pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>) -> Result<Host, ConnectError> {
+pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>, grants: Grants) -> Result<Host, ConnectError> {
     let unreachable = |error: kube::Error| ConnectError::Unreachable(Box::new(error));
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(unreachable)?;
     let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
     let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await.map_err(unreachable)?;
     let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
-    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers })
+    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers, grants })
 }

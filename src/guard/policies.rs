@@ -1,8 +1,8 @@
 //! The policies, filled in.
 //!
-//! Four things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, and
-//! which levels are not enforced. Each replaces a literal that the YAML holds for it, so neither the number nor the
-//! shape of the objects ever changes.
+//! Five things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, which levels
+//! are not enforced, and whether grants are judged. Each but the last replaces a literal that the YAML holds for it, so neither
+//! the number nor the shape of the objects depends on it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub namespace: String,
     /// User names that may set clearance labels and our taints on nodes, beside the operator.
     pub node_labelers: Vec<String>,
+    /// What becomes of roles and bindings that lead around placement.
+    pub grants: Grants,
     /// Levels with `enforcement: Audit`.
     pub audit: BTreeSet<String>,
     /// Levels with `enforcement: Warn`.
@@ -35,10 +37,23 @@ impl Default for Settings {
             operator: OPERATOR.to_owned(),
             namespace: NAMESPACE.to_owned(),
             node_labelers: Vec::new(),
+            grants: Grants::default(),
             audit: BTreeSet::new(),
             warn: BTreeSet::new(),
         }
     }
+}
+
+/// What becomes of roles and role bindings that lead around placement (`85-grants.yaml`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Grants {
+    /// Nobody is told.
+    Off,
+    /// Whoever writes them is warned, and the audit log says so.
+    #[default]
+    Warn,
+    /// They are refused.
+    Enforce,
 }
 
 /// One object of `admissionregistration.k8s.io/v1`.
@@ -120,6 +135,13 @@ pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
     for item in SOURCE.iter() {
         let mut item = item.clone();
         fill_in(&mut item, settings);
+        if is_bound_to_grants(&item) {
+            match settings.grants {
+                Grants::Off => continue,
+                Grants::Warn => {}
+                Grants::Enforce => item["spec"]["validationActions"] = json!(["Deny", "Audit"]),
+            }
+        }
         objects.extend(reports_on_unenforced(&item, settings));
         objects.push(item);
     }
@@ -146,7 +168,7 @@ const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
 /// The operator's namespace in the YAML.
 const NAMESPACE: &str = "rempart-system";
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     include_str!("policies/10-pod-selector.yaml"),
     include_str!("policies/11-declared.yaml"),
     include_str!("policies/20-pod-create.yaml"),
@@ -155,6 +177,8 @@ const FILES: [&str; 8] = [
     include_str!("policies/40-namespace.yaml"),
     include_str!("policies/45-declaration.yaml"),
     include_str!("policies/50-node.yaml"),
+    include_str!("policies/80-self.yaml"),
+    include_str!("policies/85-grants.yaml"),
 ];
 
 /// The objects as the files have them.
@@ -167,6 +191,10 @@ pub(super) fn items(file: &str) -> Vec<Value> {
         items: Vec<Value>,
     }
     serde_saphyr::from_str::<List>(file).expect("the files are in the binary, and a test reads them").items
+}
+
+fn is_bound_to_grants(object: &Value) -> bool {
+    object["spec"]["policyName"].as_str().is_some_and(|policy| policy.starts_with("rempart-grants"))
 }
 
 /// Replaces what the files hold for the settings, in expressions (between single quotes) and in lists.

@@ -294,6 +294,7 @@ fn settings(snapshot: &Snapshot) -> guard::Settings {
         operator: snapshot.host.user.clone(),
         namespace: snapshot.host.namespace.clone(),
         node_labelers: snapshot.host.node_labelers.clone(),
+        grants: snapshot.host.grants,
         audit: having(Enforcement::Audit),
         warn: having(Enforcement::Warn),
     }

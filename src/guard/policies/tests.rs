@@ -94,7 +94,7 @@ fn the_set_stays_small() {
     let objects = policies(&Settings::default());
     let pods_created =
         objects.iter().filter(|object| object.object["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]));
-    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (41, 8));
+    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (55, 8));
     for object in &objects {
         assert!(object.object.to_string().len() < 12_000, "{} has become long", object.name);
     }

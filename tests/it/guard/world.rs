@@ -77,12 +77,18 @@ pub(super) enum Who {
     Tenant,
     /// A tenant who holds `declassify`.
     Officer,
+    /// All rights on CRDs and APIServices, and no verb of ours.
+    Clusterer,
+    /// May grant whatever he likes.
+    Granter,
     Scheduler,
     OtherScheduler,
     JobController,
     NamespaceController,
     /// Of node-5, which is not cleared; with a certificate.
     Kubelet,
+    /// The name of a kubelet without its group, so that nothing but the name is judged.
+    InNameOfAKubelet,
 }
 
 /// The clients of a test.
@@ -96,11 +102,14 @@ impl Clients {
             (Who::Operator, cluster.user(OPERATOR, &masters).await),
             (Who::Tenant, cluster.user("tenant", &["system:authenticated", "tenants"]).await),
             (Who::Officer, cluster.user("officer", &["system:authenticated", "tenants", "officers"]).await),
+            (Who::Clusterer, cluster.user("clusterer", &["system:authenticated", "clusterers"]).await),
+            (Who::Granter, cluster.user("granter", &["system:authenticated", "granters"]).await),
             (Who::Scheduler, cluster.user("system:kube-scheduler", &["system:authenticated"]).await),
             (Who::OtherScheduler, cluster.user("other-scheduler", &masters).await),
             (Who::JobController, cluster.user("system:serviceaccount:kube-system:job-controller", &masters).await),
             (Who::NamespaceController, cluster.user("system:serviceaccount:kube-system:namespace-controller", &masters).await),
             (Who::Kubelet, cluster.kubelet("node-5").await),
+            (Who::InNameOfAKubelet, cluster.user("system:node:node-5", &masters).await),
         ]))
     }
 

@@ -155,7 +155,7 @@ async fn who_changes_a_policy_or_the_clearance_is_named() {
     apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
     world.settled().await;
     let change = async |path: &str, body: Value| {
-        send(&world.admin, Method::PATCH, &format!("{path}?fieldManager=careless"), Some(&body)).await.unwrap().accepted().unwrap()
+        send(world.writer_of(path), Method::PATCH, &format!("{path}?fieldManager=careless"), Some(&body)).await.unwrap().accepted().unwrap()
     };
     change(&format!("{GROUP}/validatingadmissionpolicies/rempart-pod"), json!({"spec": {"failurePolicy": "Ignore"}})).await;
     change("/apis/rempart.dev/v1alpha1/clearances/cluster", json!({"spec": {"clouds": {"aws": ["restreint"]}}})).await;

@@ -9,11 +9,14 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, apply, send, wait_until, yaml};
+use crate::rights::OPERATOR;
 
 /// A control plane with our CRDs and rights, and with the operator if it was started.
 pub struct World {
     pub cluster: Cluster,
     pub admin: Client,
+    /// The administrator in the operator's name: the only way to the Clearance.
+    pub in_its_name: Client,
     operator: Option<Child>,
     identity: PathBuf,
     log: PathBuf,
@@ -33,9 +36,10 @@ impl World {
             send(&admin, Method::GET, "/apis/rempart.dev/v1alpha1/clearances", None).await.map_err(|error| error.to_string())?.accepted()
         })
         .await;
+        let in_its_name = cluster.user(OPERATOR, &["system:masters"]).await;
         let identity = cluster.service_account("rempart-system", "rempart");
         let log = cluster.dir().join("operator.log");
-        Self { cluster, admin, operator: None, identity, log }
+        Self { cluster, admin, in_its_name, operator: None, identity, log }
     }
 
     /// The same with the operator running, and seen to hold.
@@ -120,14 +124,19 @@ impl World {
         self.get(path).await.expect("lists can be read")["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// A merge patch as the administrator, who is refused nothing.
+    /// Who may write this, beside the operator.
+    pub fn writer_of(&self, path: &str) -> &Client {
+        if path.contains("/clearances/") { &self.in_its_name } else { &self.admin }
+    }
+
+    /// A merge patch as who may.
     pub async fn patch(&self, path: &str, change: Value) {
-        let answer = send(&self.admin, Method::PATCH, path, Some(&change)).await.expect("the API server answers");
+        let answer = send(self.writer_of(path), Method::PATCH, path, Some(&change)).await.expect("the API server answers");
         answer.accepted().unwrap_or_else(|why| panic!("{path}: {why}"));
     }
 
     pub async fn delete(&self, path: &str) {
-        send(&self.admin, Method::DELETE, path, None)
+        send(self.writer_of(path), Method::DELETE, path, None)
             .await
             .expect("the API server answers")
             .accepted()
