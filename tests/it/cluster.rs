@@ -111,6 +111,13 @@ impl Cluster {
         description["servers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    /// A client of the administrator for each API server.
+    pub async fn each_server(&self) -> Vec<Client> {
+        let config = config(&self.dir.join("kubeconfig")).await;
+        let of = |url: &String| client(Config { cluster_url: url.parse().expect("it is a URL"), ..config.clone() });
+        self.servers().iter().map(of).collect()
+    }
+
     /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.
     pub fn command(&self, line: &str) {
         let mut lifeline = self.lifeline.lock().expect("no other command failed");

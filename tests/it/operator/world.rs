@@ -96,6 +96,14 @@ impl World {
         operator.wait().expect("it can be waited for").code()
     }
 
+    /// What the operator keeps in memory now, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let pid = self.operator.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has memory");
+        resident.trim().trim_end_matches(" kB").parse().expect("it is a number")
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -165,7 +165,7 @@ fn identity() -> Vec<Case> {
             binding,
             "attack C3 a secret becomes one",
             Who::Tenant,
-            &ours("secrets/of-default"),
+            &ours("secrets/of-another"),
             json!({"metadata": {"annotations": {"kubernetes.io/service-account.name": "rempart"}}}),
             Refused(MAY_NOT),
         ),
