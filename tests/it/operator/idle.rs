@@ -19,7 +19,9 @@ fn requests(world: &World, from: usize) -> BTreeMap<&'static str, Vec<String>> {
         let (verb, uri) = (entry["verb"].as_str().unwrap_or_default(), entry["requestURI"].as_str().unwrap_or_default());
         let kind = match (verb, uri.split_once('?').unwrap_or((uri, ""))) {
             ("watch", _) => "watch",
-            ("create", (path, "dryRun=All")) if path.starts_with("/api/v1/namespaces/rempart-canary/pods") => "probe",
+            ("create", (path, "dryRun=All")) if path.contains("/namespaces/rempart-canary/") => "probe",
+            // Which API servers there are to be asked.
+            ("get", ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", "")) => "servers",
             ("patch", ("/apis/rempart.dev/v1alpha1/clearances/cluster", _)) => "renewal",
             _ => "other",
         };
