@@ -10,4 +10,5 @@ mod guard;
 mod history;
 mod house;
 mod operator;
+mod proxy;
 mod rights;
