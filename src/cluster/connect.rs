@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
 use super::apiservers::ApiServers;
+use super::follow::{ANSWER, SILENCE};
 use crate::guard::Grants;
 use crate::plan::Host;
 
@@ -22,6 +23,9 @@ pub enum ConnectError {
     /// The API server does not answer.
     #[error("the API server does not answer: {0}")]
     Unreachable(#[source] Box<kube::Error>),
+    /// The API server does not answer in time.
+    #[error("the API server does not answer within {} s", ANSWER.as_secs())]
+    Silent,
 }
 
 /// A client for the cluster that `kubeconfig` names, or that the environment or the pod's service account does; and its API
@@ -38,21 +42,26 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: V
         None => Config::infer().await.map_err(|error| unusable(&error))?,
     };
     config.connect_timeout = Some(Duration::from_secs(5));
-    // A connection that dies without a word fails no watch by itself: facts would grow old while leases are renewed over
-    // another. An API server ends a watch after 290 s, so silence that lasts longer means that nobody is there.
-    config.read_timeout = Some(Duration::from_mins(5));
+    // Everything that is asked has a time of its own to be answered in; this is for what nobody waits for any more.
+    config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
+    // Whoever asks must learn that it failed: a watch that is tried again unseen is one that nobody knows to be broken.
+    config.default_retry = false;
     let servers = ApiServers::new(config.clone(), each);
     Ok((Client::try_from(config).map_err(|error| unusable(&error))?, servers))
 }
 
 /// Who the operator is, and what the API server serves.
 pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>, grants: Grants) -> Result<Host, ConnectError> {
-    let unreachable = |error: kube::Error| ConnectError::Unreachable(Box::new(error));
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(unreachable)?;
+    let review = answer(reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
     let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
-    let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await.map_err(unreachable)?;
+    let served = answer(client.list_api_group_resources("admissionregistration.k8s.io/v1")).await?;
     let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
     Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers, grants })
+}
+
+async fn answer<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ConnectError> {
+    let answered = tokio::time::timeout(ANSWER, asked).await.map_err(|_| ConnectError::Silent)?;
+    answered.map_err(|error| ConnectError::Unreachable(Box::new(error)))
 }

@@ -113,9 +113,13 @@ impl Cluster {
 
     /// A client of the administrator for each API server.
     pub async fn each_server(&self) -> Vec<Client> {
-        let config = config(&self.dir.join("kubeconfig")).await;
-        let of = |url: &String| client(Config { cluster_url: url.parse().expect("it is a URL"), ..config.clone() });
-        self.servers().iter().map(of).collect()
+        let given = config(&self.dir.join("kubeconfig")).await;
+        let of = |url: String| {
+            let mut config = given.clone();
+            config.cluster_url = url.parse().expect("it is a URL");
+            client(config)
+        };
+        self.servers().into_iter().map(of).collect()
     }
 
     /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.

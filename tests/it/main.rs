@@ -11,4 +11,5 @@ mod guard;
 mod history;
 mod house;
 mod operator;
+mod proxy;
 mod rights;

@@ -6,6 +6,7 @@ mod converge;
 mod dead;
 mod declared;
 mod deleted;
+mod faults;
 mod idle;
 mod input;
 mod malformed;

@@ -80,6 +80,22 @@ impl World {
         self.operator = Some(child);
     }
 
+    /// From its next start on, the operator speaks to this server.
+    pub fn speak_to(&mut self, server: &str) {
+        let text = std::fs::read_to_string(&self.identity).expect("the supervisor wrote this file");
+        let lines = text.lines().map(|line| match line.split_once("server: ") {
+            Some((before, _)) => format!("{before}server: {server}\n"),
+            None => format!("{line}\n"),
+        });
+        self.identity = self.cluster.dir().join("elsewhere.kubeconfig");
+        std::fs::write(&self.identity, lines.collect::<String>()).expect("the folder of the cluster is writable");
+    }
+
+    /// Whether the operator that was started still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.operator.as_mut().is_some_and(|operator| operator.try_wait().is_ok_and(|ended| ended.is_none()))
+    }
+
     /// Kills the operator: SIGKILL, no time to tidy up.
     pub fn kill(&mut self) {
         if let Some(mut operator) = self.operator.take() {
