@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Levels with enforcement Warn
     #[arg(long, value_name = "LEVEL")]
     warn: Vec<String>,
+    /// Levels with credentials Withhold
+    #[arg(long, value_name = "LEVEL")]
+    withheld: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -34,6 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         grants: arguments.grants,
         audit: arguments.audit.iter().cloned().collect(),
         warn: arguments.warn.iter().cloned().collect(),
+        withheld: arguments.withheld.iter().cloned().collect(),
     };
     let objects: Vec<_> = guard::policies(&settings).into_iter().map(|object| object.object).collect();
     print_yaml(&objects)

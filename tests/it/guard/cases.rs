@@ -11,6 +11,7 @@ mod declarations;
 mod itself;
 mod namespaces;
 mod nodes;
+mod tokens;
 mod unenforced;
 mod updates;
 
@@ -130,6 +131,7 @@ pub(super) fn cases() -> Vec<Case> {
         namespaces::namespaces(),
         nodes::nodes(),
         itself::itself(),
+        tokens::tokens(),
         unenforced::unenforced(),
     ]
     .into_iter()

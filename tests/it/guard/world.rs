@@ -55,9 +55,10 @@ impl Drop for Visit<'_> {
 /// Where nobody takes anything away.
 pub(super) static QUIET: World = World::new(|| Cluster::start("guard", &["--nodes", "8"]));
 
-/// The set under test: one level is in `Warn`, one in `Audit`.
+/// The set under test: one level is in `Warn`, one in `Audit`, and one withholds tokens.
 pub(super) fn guard() -> Vec<AdmissionObject> {
-    policies(&Settings { audit: ["observe".to_owned()].into(), warn: ["interne".to_owned()].into(), ..Settings::default() })
+    let levels = |name: &str| [name.to_owned()].into();
+    policies(&Settings { audit: levels("observe"), warn: levels("interne"), withheld: levels("sante"), ..Settings::default() })
 }
 
 pub(super) fn clearance() -> Value {
@@ -89,6 +90,8 @@ pub(super) enum Who {
     Kubelet,
     /// The name of a kubelet without its group, so that nothing but the name is judged.
     InNameOfAKubelet,
+    /// The same of node-0, which is cleared.
+    InNameOfAClearedKubelet,
 }
 
 /// The clients of a test.
@@ -110,6 +113,7 @@ impl Clients {
             (Who::NamespaceController, cluster.user("system:serviceaccount:kube-system:namespace-controller", &masters).await),
             (Who::Kubelet, cluster.kubelet("node-5").await),
             (Who::InNameOfAKubelet, cluster.user("system:node:node-5", &masters).await),
+            (Who::InNameOfAClearedKubelet, cluster.user("system:node:node-0", &masters).await),
         ]))
     }
 

@@ -8,7 +8,7 @@ use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, apply, send, wait_until, yaml};
+use crate::cluster::{Cluster, apply, send, try_apply, wait_until, yaml};
 use crate::rights::OPERATOR;
 
 /// A control plane with our CRDs and rights, and with the operator if it was started.
@@ -31,7 +31,7 @@ impl World {
     /// The same on a cluster of any kind.
     pub async fn installed_on(cluster: Cluster) -> Self {
         let admin = cluster.admin().await;
-        install(&admin).await;
+        try_install(&admin).await.expect("a new cluster takes everything");
         wait_until("the CRDs are served", async || {
             send(&admin, Method::GET, "/apis/rempart.dev/v1alpha1/clearances", None).await.map_err(|error| error.to_string())?.accepted()
         })
@@ -50,8 +50,9 @@ impl World {
     }
 
     /// Installs what is missing.
-    pub async fn install(&self) {
-        install(&self.admin).await;
+    pub async fn install(&mut self) {
+        wait_until("everything can be installed", async || try_install(&self.admin).await).await;
+        self.identity = self.cluster.service_account("rempart-system", "rempart");
     }
 
     /// Starts the operator and waits until it has seen the API server refuse a violation.
@@ -342,10 +343,11 @@ pub fn merged(mut whole: Value, patch: Value) -> Value {
 }
 
 /// Applies what an administrator applies: `kubectl apply --server-side -f crds/ -f deploy/`.
-async fn install(admin: &Client) {
+async fn try_install(admin: &Client) -> Result<(), kube::Error> {
     for object in ["crds", "deploy"].into_iter().flat_map(folder_of) {
-        apply(admin, &[object]).await;
+        try_apply(admin, &object).await?;
     }
+    Ok(())
 }
 
 fn folder_of(folder: &str) -> Vec<Value> {
