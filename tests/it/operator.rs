@@ -16,4 +16,5 @@ mod refused;
 mod repaired;
 mod restarted;
 mod trust_ends;
+mod unheard;
 pub mod world;
