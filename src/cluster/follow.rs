@@ -29,7 +29,9 @@ pub(super) const SILENCE: Duration = Duration::from_secs(WATCH.1 as u64).saturat
 /// A watch that ends sooner is a failure: who begins the next one at once would spin.
 const SHORT: Duration = Duration::from_secs(1);
 /// How long to wait after the first failure, and after many.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+/// So many failures in a row make a watch broken, if [`SILENCE`] does not. A restart of the API server takes fewer.
+pub(super) const BROKEN_AFTER: u32 = 6;
 /// Objects a page.
 const PAGE: u32 = 500;
 
@@ -77,15 +79,17 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     F: FnMut(Result<Seen<K>, Trouble>) + Send,
 {
-    let mut follower = Follower { api, selection, tell, version: None, pause: PAUSE.0 };
+    let mut follower = Follower { api, selection, tell, version: None, failures: 0 };
     loop {
         if let Err(trouble) = follower.round().await {
-            if trouble.is_gone() {
+            follower.failures = follower.failures.saturating_add(1);
+            // A list says at once what a watch would say in the end: that the API server is there again, and nothing has happened.
+            if trouble.is_gone() || matches!(trouble, Trouble::Silent) || follower.failures >= BROKEN_AFTER {
                 follower.version = None;
             }
             (follower.tell)(Err(trouble));
-            sleep(follower.pause + follower.pause * chance(100) / 100).await;
-            follower.pause = follower.pause.saturating_mul(2).min(PAUSE.1);
+            let pause = PAUSE.0.saturating_mul(1 << (follower.failures - 1).min(10)).min(PAUSE.1);
+            sleep(pause + pause * chance(100) / 200).await;
         }
     }
 }
@@ -96,8 +100,8 @@ struct Follower<K, F> {
     tell: F,
     /// The version to go on from; none: a list is needed.
     version: Option<String>,
-    /// How long to wait after the next failure.
-    pause: Duration,
+    /// Failures since the API server was last heard of.
+    failures: u32,
 }
 
 impl<K, F> Follower<K, F>
@@ -127,8 +131,7 @@ where
         if began.elapsed() < SHORT {
             return Err(Trouble::Short);
         }
-        self.heard();
-        (self.tell)(Ok(Seen::Nothing));
+        self.heard(Seen::Nothing);
         Ok(())
     }
 
@@ -170,13 +173,13 @@ where
             }
             WatchEvent::Error(status) => return Err(Trouble::Refused(kube::Error::Api(status))),
         };
-        self.heard();
-        (self.tell)(Ok(seen));
+        self.heard(seen);
         Ok(())
     }
 
-    fn heard(&mut self) {
-        self.pause = PAUSE.0;
+    fn heard(&mut self, seen: Seen<K>) {
+        self.failures = 0;
+        (self.tell)(Ok(seen));
     }
 }
 

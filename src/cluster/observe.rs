@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::apply::admission::resource_of;
-use super::follow::{SILENCE, Seen, Selection, Trouble, follow};
+use super::follow::{BROKEN_AFTER, SILENCE, Seen, Selection, Trouble, follow};
 use super::watched::{WatchedDaemonSet, WatchedNamespace, WatchedNode, WatchedPod};
 use crate::api::names::GUARD;
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
@@ -21,8 +21,8 @@ use crate::guard::Kind;
 use crate::plan::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
 use crate::telemetry::Metrics;
 
-/// So many failures in a row make a watch broken, if [`SILENCE`] does not. A restart of the API server takes fewer.
-const BROKEN_AFTER: u32 = 6;
+/// How often to look for what has grown old in silence.
+const LISTEN: Duration = Duration::from_secs(5);
 
 /// The cluster as it was last seen, kept up to date by watches, and a bell that rings when something in it has changed.
 #[derive(Clone)]
@@ -67,7 +67,24 @@ impl World {
         world.follow(Api::<WatchedPod>::all(client.clone()), pods, "pods", tasks, |s| &mut s.pods, Into::into);
         world.follow(Api::<WatchedDaemonSet>::all(client.clone()), all(), "daemonsets", tasks, |s| &mut s.daemon_sets, Into::into);
         world.admission(client, mutates, tasks);
+        tasks.spawn(world.clone().listen());
         world
+    }
+
+    /// Rings when something has grown old: silence does not.
+    async fn listen(self) {
+        let mut known = Vec::new();
+        loop {
+            tokio::time::sleep(LISTEN).await;
+            let stale = self.state().stale();
+            if known != stale {
+                if !stale.is_empty() {
+                    warn!(kinds = stale.join(", "), "cannot be read; what is known of them is kept");
+                }
+                self.changed.notify_one();
+                known = stale;
+            }
+        }
     }
 
     /// Waits until something has changed since the last call.
@@ -82,7 +99,7 @@ impl World {
             return None;
         }
         let mut snapshot = state.snapshot.clone();
-        snapshot.stale = state.watches.iter().filter(|(_, watch)| watch.is_broken()).map(|(kind, _)| *kind).collect();
+        snapshot.stale = state.stale();
         Some(snapshot)
     }
 
@@ -260,16 +277,15 @@ impl World {
         self.metrics.watch_failed(kind);
         let mut state = self.state();
         let watch = state.watches.entry(kind).or_default();
-        let was_known = watch.is_broken() && watch.failures > 0;
         let error = why(trouble);
         watch.failures = watch.failures.saturating_add(1);
         if watch.heard.is_none() && watch.failures == 1 {
             warn!(kind, error, "cannot be read yet; nothing is written until it can");
-        } else if watch.is_broken() && !was_known {
-            warn!(kind, error, "cannot be read; what is known of it is kept");
+        } else if watch.failures == BROKEN_AFTER {
+            warn!(kind, error, "failed again and again, and is tried again");
             self.changed.notify_one();
         } else {
-            debug!(kind, error, "watch failed and is started again");
+            debug!(kind, error, "failed, and is tried again");
         }
         watch.last_failure = Some(error);
     }
@@ -285,6 +301,13 @@ fn why(trouble: &Trouble) -> String {
             format!("{trouble}: install the operator's rights, deploy/rempart.yaml")
         }
         _ => trouble.to_string(),
+    }
+}
+
+impl State {
+    /// Kinds of which what is known may be old.
+    fn stale(&self) -> Vec<&'static str> {
+        self.watches.iter().filter(|(_, watch)| watch.is_broken()).map(|(kind, _)| *kind).collect()
     }
 }
 

@@ -16,7 +16,7 @@ const FIRST: Duration = Duration::from_millis(500);
 /// How long what was written may take to come back by its watch before it is written again. It takes some milliseconds; but a
 /// watch may be broken, and what was answered need not have been done.
 const UNSEEN: Duration = Duration::from_secs(2);
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Writes that were tried and are still to be done, as far as anybody knows; by key.
 #[derive(Debug, Default)]
@@ -214,6 +214,6 @@ mod tests {
             retries.record(written(label("a", None)));
             pauses.push(retries.next().unwrap().as_millis().div_ceil(1000));
         }
-        assert_eq!(pauses, [2, 4, 8, 15, 15]);
+        assert_eq!(pauses, [2, 4, 8, 10, 10]);
     }
 }

@@ -311,12 +311,17 @@ pub fn yaml(text: &str) -> Vec<Value> {
 }
 
 /// Waits until `condition` is fulfilled, and says what it still lacked when patience ends.
-pub async fn wait_until<T, E: Debug>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub async fn wait_until<T, E: Debug>(what: &str, condition: impl AsyncFnMut() -> Result<T, E>) -> T {
+    wait_for(PATIENCE, what, condition).await
+}
+
+/// The same with another patience, for what takes its time.
+pub async fn wait_for<T, E: Debug>(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> Result<T, E>) -> T {
     let begin = Instant::now();
     loop {
         match condition().await {
             Ok(value) => return value,
-            Err(lack) if begin.elapsed() > PATIENCE => panic!("in {PATIENCE:?}, not yet {what}: {lack:?}"),
+            Err(lack) if begin.elapsed() > patience => panic!("in {patience:?}, not yet {what}: {lack:?}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

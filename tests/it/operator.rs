@@ -17,4 +17,5 @@ mod repaired;
 mod restarted;
 mod trust_ends;
 mod uninstalled;
+mod unheard;
 pub mod world;

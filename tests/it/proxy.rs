@@ -26,6 +26,7 @@ use regex::Regex;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 
@@ -118,6 +119,8 @@ struct Ledger {
     healed: usize,
     frozen: bool,
     requests: Vec<String>,
+    /// Watches that began, and how to end them.
+    watches: Vec<(String, CancellationToken)>,
 }
 
 impl Proxy {
@@ -176,10 +179,24 @@ impl Proxy {
         ledger.frozen = false;
     }
 
+    /// Resets the connections of these watches.
+    pub fn hang_up(&self, on: &On) {
+        self.shared.ledger().watches.iter().filter(|(line, _)| on.concerns(line)).for_each(|(_, watch)| watch.cancel());
+    }
+
     /// All requests that came, as `METHOD /path?query @number-of-the-API-server`.
     pub fn requests(&self) -> Vec<String> {
         self.shared.ledger().requests.clone()
     }
+}
+
+/// What is to become of a request.
+struct Admitted {
+    /// Number of the API server that gets it.
+    server: usize,
+    fault: Option<Fault>,
+    /// For a watch, what ends it.
+    watch: Option<CancellationToken>,
 }
 
 impl Shared {
@@ -187,14 +204,17 @@ impl Shared {
         self.ledger.lock().expect("nobody panics with it")
     }
 
-    /// Writes a request down, and says which API server gets it and what happens to it.
-    fn admit(&self, line: &str) -> (usize, Option<Fault>) {
+    /// Writes a request down, and says what is to become of it.
+    fn admit(&self, line: &str) -> Admitted {
         let mut ledger = self.ledger();
         let server = ledger.requests.len() % self.servers.len();
         let line = format!("{line} @{server}");
         let fault = ledger.fault(&line);
+        let watch = line.contains("watch=true").then(CancellationToken::new);
+        ledger.watches.retain(|(_, watch)| !watch.is_cancelled());
+        ledger.watches.extend(watch.iter().map(|watch| (line.clone(), watch.clone())));
         ledger.requests.push(line);
-        (server, fault)
+        Admitted { server, fault, watch }
     }
 
     async fn forward(&self, server: usize, request: Request) -> Response {
@@ -204,7 +224,11 @@ impl Shared {
         }
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         match self.servers[server].send(Request::from_parts(parts, body.into())).await {
-            Ok(response) => response.map(Body::new),
+            Ok(mut response) => {
+                // It may be another one by the time it is passed on.
+                response.headers_mut().remove(header::CONTENT_LENGTH);
+                response.map(Body::new)
+            }
             Err(error) => status(502, &error.to_string()),
         }
     }
@@ -230,35 +254,40 @@ impl Ledger {
 
 async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(link): ConnectInfo<Link>, request: Request) -> Response {
     let line = format!("{} {}", request.method(), request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str));
-    let (server, fault) = shared.admit(&line);
-    let Some(fault) = fault else { return shared.forward(server, request).await };
+    let Admitted { server, fault, watch } = shared.admit(&line);
     match fault {
-        Fault::Status(code) => status(code, "spoilt on its way"),
-        Fault::ResetBefore => link.cut(),
-        Fault::ResetAfter => {
-            let _ = axum::body::to_bytes(shared.forward(server, request).await.into_body(), usize::MAX).await;
+        Some(Fault::Status(code)) => return status(code, "spoilt on its way"),
+        Some(Fault::ResetBefore) => return link.cut(),
+        Some(Fault::BlackHole | Fault::FreezeBefore) => return std::future::pending().await,
+        Some(Fault::ErrorEvent(code)) => {
+            let event = json!({"type": "ERROR", "object": failure(code, "spoilt on its way")});
+            let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+            return response.body(Body::from(format!("{event}\n"))).expect("it is complete");
+        }
+        Some(Fault::Late(pause)) => tokio::time::sleep(pause).await,
+        _ => {}
+    }
+    let response = shared.forward(server, request).await;
+    match (fault, watch) {
+        (Some(Fault::ResetAfter), _) => {
+            let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
             link.cut()
         }
-        Fault::Late(pause) => {
-            tokio::time::sleep(pause).await;
-            shared.forward(server, request).await
-        }
-        Fault::BlackHole | Fault::FreezeBefore => std::future::pending().await,
-        Fault::FreezeAfter => {
-            let _ = axum::body::to_bytes(shared.forward(server, request).await.into_body(), usize::MAX).await;
+        (Some(Fault::FreezeAfter), _) => {
+            let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
             std::future::pending().await
         }
-        Fault::ErrorEvent(code) => {
-            let event = json!({"type": "ERROR", "object": failure(code, "spoilt on its way")});
-            Response::builder()
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Body::from(format!("{event}\n")))
-                .expect("it is complete")
-        }
-        Fault::Cut(_) | Fault::Repeat | Fault::Lose | Fault::Mute | Fault::Delay(_) => {
-            let response = shared.forward(server, request).await;
-            response.map(|body| Body::from_stream(spoilt(lines(body), fault, link)))
-        }
+        (_, Some(watch)) => response.map(|body| {
+            let hung_up = stream::once(watch.cancelled_owned()).map({
+                let link = link.clone();
+                move |()| Err(link.reset())
+            });
+            // The API server ends a watch, too.
+            let events = spoilt(lines(body), fault, link).map(Some).chain(stream::iter([None]));
+            let events = stream::select(events, hung_up.map(Some)).take_while(|event| futures::future::ready(event.is_some()));
+            Body::from_stream(events.filter_map(futures::future::ready))
+        }),
+        _ => response,
     }
 }
 
@@ -293,21 +322,21 @@ fn lines(body: Body) -> BoxStream<'static, io::Result<String>> {
 
 fn spoilt(
     events: BoxStream<'static, io::Result<String>>,
-    fault: Fault,
+    fault: Option<Fault>,
     link: Link,
 ) -> Pin<Box<dyn Stream<Item = io::Result<String>> + Send>> {
     let lost = |event: io::Result<String>| futures::future::ready(event.is_err().then_some(event));
     match fault {
-        Fault::Cut(after) => {
+        Some(Fault::Cut(after)) => {
             let cut = move |(number, event)| {
                 if number < after { event } else { Err(link.reset()) }
             };
             Box::pin(events.enumerate().map(cut))
         }
-        Fault::Repeat => Box::pin(events.map_ok(|event| event.clone() + &event)),
-        Fault::Lose => Box::pin(events.filter_map(lost)),
-        Fault::Mute => Box::pin(events.filter_map(lost).chain(stream::pending())),
-        Fault::Delay(time) => Box::pin(
+        Some(Fault::Repeat) => Box::pin(events.map_ok(|event| event.clone() + &event)),
+        Some(Fault::Lose) => Box::pin(events.filter_map(lost)),
+        Some(Fault::Mute) => Box::pin(events.filter_map(lost).chain(stream::pending())),
+        Some(Fault::Delay(time)) => Box::pin(
             events
                 .map(move |event| async move {
                     tokio::time::sleep(time).await;
@@ -315,7 +344,7 @@ fn spoilt(
                 })
                 .buffered(10_000),
         ),
-        other => unreachable!("{other:?} is not about events"),
+        _ => events,
     }
 }
 
