@@ -16,6 +16,6 @@ mod refused;
 mod repaired;
 mod restarted;
 mod trust_ends;
-mod uninstalled;
 mod unheard;
+mod uninstalled;
 pub mod world;
