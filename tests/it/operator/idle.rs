@@ -87,6 +87,6 @@ async fn an_idle_operator_asks_for_nothing_but_watches_probes_and_renewals() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "soak: ten minutes"]
-async fn an_operator_is_idle_for_ten_minutes() {
+async fn soak_an_operator_is_idle_for_ten_minutes() {
     assert_idle(&furnished("idle-soak").await, Duration::from_mins(10)).await;
 }
