@@ -77,8 +77,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     stop_on_signal(stop.clone()).map_err(|error| unreadable(&error))?;
     let connected = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone(), arguments.apiservers.clone());
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
-    let host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants).await;
-    let host = host.map_err(|error| unreadable(&error))?;
+    let host = tokio::select! {
+        host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants) => host.map_err(|error| unreadable(&error))?,
+        () = stop.cancelled() => return Ok(()),
+    };
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
 
     let settings = Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance: arguments.instance.clone() };

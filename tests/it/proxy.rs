@@ -43,9 +43,9 @@ pub enum Fault {
     BlackHole,
     /// It is passed on after this time.
     Late(Duration),
-    /// The world stands still before this request reaches the API server, until [`Proxy::heal`].
+    /// The world stands still before this request reaches the API server: nothing else is let through, until [`Proxy::heal`].
     FreezeBefore,
-    /// The world stands still when the API server has done what it was asked to do.
+    /// The world stands still when the API server has done what this request asks for.
     FreezeAfter,
     /// The watch begins well, and its first event is an error with this code, which ends it.
     ErrorEvent(u16),
@@ -117,7 +117,10 @@ struct Ledger {
     rules: Vec<Rule>,
     /// Rules before this one are no longer in force.
     healed: usize,
+    /// Nothing is let through any more.
     frozen: bool,
+    /// And what was to be done before has been done.
+    still: bool,
     requests: Vec<String>,
     /// Watches that began, and how to end them.
     watches: Vec<(String, CancellationToken)>,
@@ -176,7 +179,12 @@ impl Proxy {
     pub fn heal(&self) {
         let mut ledger = self.shared.ledger();
         ledger.healed = ledger.rules.len();
-        ledger.frozen = false;
+        (ledger.frozen, ledger.still) = (false, false);
+    }
+
+    /// Whether the world stands still, by [`Fault::FreezeBefore`] or [`Fault::FreezeAfter`].
+    pub fn is_still(&self) -> bool {
+        self.shared.ledger().still
     }
 
     /// Resets the connections of these watches.
@@ -248,6 +256,7 @@ impl Ledger {
             }
         }
         self.frozen = matches!(found, Some(Fault::FreezeBefore | Fault::FreezeAfter));
+        self.still = matches!(found, Some(Fault::FreezeBefore));
         found
     }
 }
@@ -275,6 +284,7 @@ async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(link): ConnectInf
         }
         (Some(Fault::FreezeAfter), _) => {
             let _ = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+            shared.ledger().still = true;
             std::future::pending().await
         }
         (_, Some(watch)) => response.map(|body| {

@@ -77,6 +77,16 @@ async fn nothing_at_all_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_not_there_yet_is_waited_for() {
+    let asks_who_it_is: Wrong = (On::requests("/selfsubjectreviews"), |number| number < 3, Fault::ResetBefore);
+    lives_with(
+        "faults-start",
+        &[asks_who_it_is, (On::requests("GET /apis/admissionregistration.k8s.io/v1 "), |number| number < 2, Fault::Status(503))],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn conflicts_that_nothing_follows_are_outlived() {
     lives_with("faults-409", &[(On::Writes, a_fifth, Fault::Status(409))]).await;
 }
