@@ -20,6 +20,7 @@ mod repaired;
 mod restarted;
 mod storm;
 mod trust_ends;
+mod unguarded;
 mod unheard;
 mod uninstalled;
 pub mod world;
