@@ -17,6 +17,8 @@ const SERVER_NAME: &str = "kubernetes.default.svc";
 const CONNECTIONS: usize = 3;
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long the answer to the question for their addresses may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How to reach the API servers.
 #[derive(Clone)]
@@ -50,11 +52,15 @@ impl ApiServers {
     /// The addresses that the API servers write for themselves.
     async fn named(&self) -> Vec<Uri> {
         let slice = match self.client(self.config.cluster_url.clone()) {
-            Ok(client) => Api::<EndpointSlice>::namespaced(client, SERVICE.0).get_opt(SERVICE.1).await,
-            Err(error) => Err(error),
+            Ok(client) => {
+                let slices = Api::<EndpointSlice>::namespaced(client, SERVICE.0);
+                let answered = tokio::time::timeout(ANSWER_WITHIN, slices.get_opt(SERVICE.1)).await;
+                answered.map_err(|_| "no answer".to_owned()).and_then(|slice| slice.map_err(|error| said(&error)))
+            }
+            Err(error) => Err(said(&error)),
         };
         let slice = slice.unwrap_or_else(|error| {
-            debug!(error = said(&error), "the addresses of the API servers cannot be read");
+            debug!(error, "the addresses of the API servers cannot be read");
             None
         });
         let addresses = slice.iter().flat_map(|slice| {

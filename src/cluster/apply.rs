@@ -40,8 +40,8 @@ pub struct Writer {
 pub struct Applied {
     /// Writes that failed, by key, and what the API server said.
     pub failures: BTreeMap<String, String>,
-    /// Keys of the writes that were made.
-    pub written: Vec<String>,
+    /// The writes that were made.
+    pub written: Vec<Step>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,20 +78,20 @@ impl Writer {
                 continue;
             }
             let outcomes: Vec<_> = futures::stream::iter(same).map(|step| self.make(step)).buffer_unordered(AT_ONCE).collect().await;
-            for (key, outcome) in outcomes {
+            for (step, outcome) in outcomes {
                 match outcome {
-                    Ok(()) => applied.written.push(key),
-                    Err(error) => drop(applied.failures.insert(key, error)),
+                    Ok(()) => applied.written.push(step),
+                    Err(error) => drop(applied.failures.insert(step.key(), error)),
                 }
             }
         }
         applied
     }
 
-    async fn make(&self, step: Step) -> (String, Result<(), String>) {
+    async fn make(&self, step: Step) -> (Step, Result<(), String>) {
         let key = step.key();
         let kind = key.split('/').next().unwrap_or_default().to_owned();
-        let outcome = match tokio::time::timeout(TIME_OUT, self.write(step)).await {
+        let outcome = match tokio::time::timeout(TIME_OUT, self.write(step.clone())).await {
             Ok(outcome) => outcome,
             Err(_) => Err(WriteError::TimeOut),
         };
@@ -100,7 +100,7 @@ impl Writer {
             Ok(()) => info!(what = key, "written"),
             Err(error) => warn!(what = key, %error, "not written"),
         }
-        (key, outcome.map_err(|error| error.to_string()))
+        (step, outcome.map_err(|error| error.to_string()))
     }
 
     async fn write(&self, step: Step) -> Result<(), WriteError> {

@@ -8,8 +8,11 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use tracing::warn;
 
 use super::apiservers::ApiServers;
+use super::follow::{ANSWER, SILENCE};
+use crate::guard::Grants;
 use crate::plan::Host;
 
 /// Why there is no connection.
@@ -21,6 +24,20 @@ pub enum ConnectError {
     /// The API server does not answer.
     #[error("the API server does not answer: {0}")]
     Unreachable(#[source] Box<kube::Error>),
+    /// The API server does not answer in time.
+    #[error("the API server does not answer within {} s", ANSWER.as_secs())]
+    Silent,
+}
+
+impl ConnectError {
+    /// Whether the same question may be answered in a moment.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Configuration(_) => false,
+            Self::Unreachable(error) => !matches!(&**error, kube::Error::Api(status) if status.code < 500 && status.code != 429),
+            Self::Silent => true,
+        }
+    }
 }
 
 /// A client for the cluster that `kubeconfig` names, or that the environment or the pod's service account does; and its API
@@ -37,21 +54,44 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: V
         None => Config::infer().await.map_err(|error| unusable(&error))?,
     };
     config.connect_timeout = Some(Duration::from_secs(5));
-    // A connection that dies without a word fails no watch by itself: facts would grow old while leases are renewed over
-    // another. An API server ends a watch after 290 s, so silence that lasts longer means that nobody is there.
-    config.read_timeout = Some(Duration::from_mins(5));
+    // Everything that is asked has a time of its own to be answered in; this is for what nobody waits for any more.
+    config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
+    // Whoever asks must learn that it failed: a watch that is tried again unseen is one that nobody knows to be broken.
+    config.default_retry = false;
     let servers = ApiServers::new(config.clone(), each);
     Ok((Client::try_from(config).map_err(|error| unusable(&error))?, servers))
 }
 
+/// How long to wait before an API server that did not answer, or is busy, is asked again; after that, somebody should look.
+const AGAIN: [Duration; 4] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+
 /// Who the operator is, and what the API server serves.
-pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>) -> Result<Host, ConnectError> {
-    let unreachable = |error: kube::Error| ConnectError::Unreachable(Box::new(error));
+pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>, grants: Grants) -> Result<Host, ConnectError> {
+    let mut pauses = AGAIN.into_iter();
+    let (user, mutates) = loop {
+        match (ask(client).await, pauses.next()) {
+            (Err(error), Some(pause)) if error.may_pass() => {
+                warn!(%error, "asking again");
+                tokio::time::sleep(pause).await;
+            }
+            (found, _) => break found?,
+        }
+    };
+    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers, grants })
+}
+
+/// The operator's user name, and whether the API server serves mutating policies.
+async fn ask(client: &Client) -> Result<(String, bool), ConnectError> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.map_err(unreachable)?;
+    let review = answer(reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
     let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
-    let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await.map_err(unreachable)?;
+    let served = answer(client.list_api_group_resources("admissionregistration.k8s.io/v1")).await?;
     let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
-    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers })
+    Ok((user, mutates))
+}
+
+async fn answer<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ConnectError> {
+    let answered = tokio::time::timeout(ANSWER, asked).await.map_err(|_| ConnectError::Silent)?;
+    answered.map_err(|error| ConnectError::Unreachable(Box::new(error)))
 }

@@ -3,6 +3,7 @@
 mod apiservers;
 mod apply;
 mod connect;
+mod follow;
 mod observe;
 mod probe;
 mod watched;

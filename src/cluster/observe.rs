@@ -5,9 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt};
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -15,7 +13,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::apply::admission::resource_of;
-use super::apply::said;
+use super::follow::{BROKEN_AFTER, SILENCE, Seen, Selection, Trouble, follow};
 use super::watched::{WatchedDaemonSet, WatchedNamespace, WatchedNode, WatchedPod};
 use crate::api::names::GUARD;
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
@@ -23,9 +21,8 @@ use crate::guard::Kind;
 use crate::plan::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
 use crate::telemetry::Metrics;
 
-/// So many failures in a row, none longer ago than [`RECENT`], make a watch broken. A restart of the API server takes fewer.
-const BROKEN_AFTER: u32 = 6;
-const RECENT: Duration = Duration::from_secs(90);
+/// How often to look for what has grown old in silence.
+const LISTEN: Duration = Duration::from_secs(5);
 
 /// The cluster as it was last seen, kept up to date by watches, and a bell that rings when something in it has changed.
 #[derive(Clone)]
@@ -43,9 +40,11 @@ struct State {
 
 #[derive(Default)]
 struct Watch {
-    synced: bool,
+    /// When the API server last said something about it; none before everything was seen once.
+    heard: Option<Instant>,
+    /// Failures since then.
     failures: u32,
-    last_failure: Option<(Instant, String)>,
+    last_failure: Option<String>,
 }
 
 impl World {
@@ -60,15 +59,32 @@ impl World {
         world.custom::<DataDeclaration>(client, tasks, |snapshot| &mut snapshot.declarations);
         world.custom::<Clearance>(client, tasks, |snapshot| &mut snapshot.clearances);
 
-        let all = watcher::Config::default;
+        let all = Selection::default;
         // A finished pod holds no node any more.
-        let pods = all().fields("status.phase!=Succeeded,status.phase!=Failed");
+        let pods = Selection { fields: Some("status.phase!=Succeeded,status.phase!=Failed"), ..all() };
         world.follow(Api::<WatchedNode>::all(client.clone()), all(), "nodes", tasks, |s| &mut s.nodes, Into::into);
         world.follow(Api::<WatchedNamespace>::all(client.clone()), all(), "namespaces", tasks, |s| &mut s.namespaces, Into::into);
         world.follow(Api::<WatchedPod>::all(client.clone()), pods, "pods", tasks, |s| &mut s.pods, Into::into);
         world.follow(Api::<WatchedDaemonSet>::all(client.clone()), all(), "daemonsets", tasks, |s| &mut s.daemon_sets, Into::into);
         world.admission(client, mutates, tasks);
+        tasks.spawn(world.clone().listen());
         world
+    }
+
+    /// Rings when something has grown old: silence does not.
+    async fn listen(self) {
+        let mut known = Vec::new();
+        loop {
+            tokio::time::sleep(LISTEN).await;
+            let stale = self.state().stale();
+            if known != stale {
+                if !stale.is_empty() {
+                    warn!(kinds = stale.join(", "), "cannot be read; what is known of them is kept");
+                }
+                self.changed.notify_one();
+                known = stale;
+            }
+        }
     }
 
     /// Waits until something has changed since the last call.
@@ -79,21 +95,21 @@ impl World {
     /// The cluster as it was last seen; none until every watch has seen everything once.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let state = self.state();
-        if state.watches.values().any(|watch| !watch.synced) {
+        if state.watches.values().any(|watch| watch.heard.is_none()) {
             return None;
         }
         let mut snapshot = state.snapshot.clone();
-        snapshot.stale = state.watches.iter().filter(|(_, watch)| watch.is_broken()).map(|(kind, _)| *kind).collect();
+        snapshot.stale = state.stale();
         Some(snapshot)
     }
 
     /// What keeps the first snapshot from being complete, for people.
     pub fn missing(&self) -> Vec<String> {
         let state = self.state();
-        let missing = state.watches.iter().filter(|(_, watch)| !watch.synced);
+        let missing = state.watches.iter().filter(|(_, watch)| watch.heard.is_none());
         missing
             .map(|(kind, watch)| match &watch.last_failure {
-                Some((_, error)) => format!("{kind}: {error}"),
+                Some(error) => format!("{kind}: {error}"),
                 None => format!("{kind}: not listed yet"),
             })
             .collect()
@@ -144,13 +160,13 @@ impl World {
     {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
         let kind: &'static str = Box::leak(K::plural(&()).into_owned().into_boxed_str());
-        self.follow(api, watcher::Config::default(), kind, tasks, table, read);
+        self.follow(api, Selection::default(), kind, tasks, table, read);
     }
 
     fn admission(&self, client: &Client, mutates: bool, tasks: &mut JoinSet<()>) {
         for kind in Kind::ALL.into_iter().filter(|kind| mutates || !kind.is_mutating()) {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
-            let ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=rempart");
+            let ours = Selection { labels: Some("app.kubernetes.io/managed-by=rempart"), ..Selection::default() };
             let part = Part { prefix: Some(format!("{}/", kind.as_str())) };
             self.follow_part(
                 api,
@@ -167,7 +183,7 @@ impl World {
     fn follow<K, T>(
         &self,
         api: Api<K>,
-        config: watcher::Config,
+        selection: Selection,
         kind: &'static str,
         tasks: &mut JoinSet<()>,
         table: fn(&mut Snapshot) -> &mut Table<T>,
@@ -176,14 +192,14 @@ impl World {
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
         T: PartialEq + Send + Sync + 'static,
     {
-        self.follow_part(api, config, kind, tasks, Part { prefix: None }, table, facts);
+        self.follow_part(api, selection, kind, tasks, Part { prefix: None }, table, facts);
     }
 
     #[allow(clippy::too_many_arguments, reason = "private, and every argument is a different thing")]
     fn follow_part<K, T>(
         &self,
         api: Api<K>,
-        config: watcher::Config,
+        selection: Selection,
         kind: &'static str,
         tasks: &mut JoinSet<()>,
         part: Part,
@@ -195,37 +211,31 @@ impl World {
     {
         self.state().watches.insert(kind, Watch::default());
         let world = self.clone();
-        tasks.spawn(async move {
-            let mut events = watcher(api, config).default_backoff().into_stream().boxed();
-            let mut listed: BTreeMap<String, Arc<T>> = BTreeMap::new();
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => {
-                        // `Init` announces a list before it is asked for: it is no answer yet.
-                        if !matches!(event, watcher::Event::Init) {
-                            world.succeeded(kind);
-                        }
-                        match event {
-                            watcher::Event::Init => listed.clear(),
-                            watcher::Event::InitApply(object) => drop(listed.insert(part.key(&object), Arc::new(facts(object)))),
-                            watcher::Event::InitDone => {
-                                world.relist(kind, &part, table, std::mem::take(&mut listed));
-                            }
-                            watcher::Event::Apply(object) => {
-                                let key = part.key(&object);
-                                let facts = facts(object);
-                                world.update(|snapshot| put(table(snapshot), key, facts));
-                            }
-                            watcher::Event::Delete(object) => {
-                                let key = part.key(&object);
-                                world.update(|snapshot| Arc::make_mut(table(snapshot)).remove(&key).is_some());
-                            }
-                        }
-                    }
-                    Err(error) => world.failed(kind, &error),
+        let mut listed: BTreeMap<String, Arc<T>> = BTreeMap::new();
+        let tell = move |seen: Result<Seen<K>, Trouble>| {
+            // Before a list is complete, nothing is known that was not known before.
+            let heard = !matches!(seen, Ok(Seen::Listing | Seen::Listed(_)) | Err(_));
+            match seen {
+                Ok(Seen::Listing) => listed.clear(),
+                Ok(Seen::Listed(objects)) => listed.extend(objects.into_iter().map(|object| (part.key(&object), Arc::new(facts(object))))),
+                Ok(Seen::Complete) => world.relist(kind, &part, table, std::mem::take(&mut listed)),
+                Ok(Seen::Put(object)) => {
+                    let key = part.key(&object);
+                    let facts = facts(object);
+                    world.update(|snapshot| put(table(snapshot), key, facts));
                 }
+                Ok(Seen::Gone(object)) => {
+                    let key = part.key(&object);
+                    world.update(|snapshot| Arc::make_mut(table(snapshot)).remove(&key).is_some());
+                }
+                Ok(Seen::Nothing) => {}
+                Err(trouble) => world.failed(kind, &trouble),
             }
-        });
+            if heard {
+                world.heard(kind);
+            }
+        };
+        tasks.spawn(follow(api, selection, tell));
     }
 
     fn relist<T: PartialEq>(
@@ -236,11 +246,6 @@ impl World {
         listed: BTreeMap<String, Arc<T>>,
     ) {
         debug!(kind, objects = listed.len(), "listed");
-        let first = {
-            let mut state = self.state();
-            let watch = state.watches.entry(kind).or_default();
-            !std::mem::replace(&mut watch.synced, true)
-        };
         self.update(|snapshot| {
             let table = table(snapshot);
             let mine: BTreeSet<&String> = table.keys().filter(|key| part.contains(key)).collect();
@@ -251,57 +256,64 @@ impl World {
                 table.retain(|key, _| !part.contains(key));
                 table.extend(listed);
             }
-            first || !same
+            !same
         });
     }
 
-    fn succeeded(&self, kind: &'static str) {
+    fn heard(&self, kind: &'static str) {
         let mut state = self.state();
         let watch = state.watches.entry(kind).or_default();
         if watch.is_broken() {
             info!(kind, "can be read again");
+        }
+        // The first time, the snapshot may be complete now.
+        if watch.is_broken() || watch.heard.is_none() {
             self.changed.notify_one();
         }
-        watch.failures = 0;
-        watch.last_failure = None;
+        *watch = Watch { heard: Some(Instant::now()), ..Watch::default() };
     }
 
-    fn failed(&self, kind: &'static str, error: &watcher::Error) {
+    fn failed(&self, kind: &'static str, trouble: &Trouble) {
         self.metrics.watch_failed(kind);
         let mut state = self.state();
         let watch = state.watches.entry(kind).or_default();
-        let was_broken = watch.is_broken();
-        watch.failures =
-            watch.last_failure.as_ref().filter(|(at, _)| at.elapsed() < RECENT).map_or(1, |_| watch.failures.saturating_add(1));
-        let first = watch.last_failure.is_none() && !watch.synced;
-        let error = why(error);
-        watch.last_failure = Some((Instant::now(), error.clone()));
-        if watch.is_broken() && !was_broken {
-            warn!(kind, error, "cannot be read; what is known of it is kept");
-            self.changed.notify_one();
-        } else if first {
+        let error = why(trouble);
+        watch.failures = watch.failures.saturating_add(1);
+        if watch.heard.is_none() && watch.failures == 1 {
             warn!(kind, error, "cannot be read yet; nothing is written until it can");
+        } else if watch.failures == BROKEN_AFTER {
+            warn!(kind, error, "failed again and again, and is tried again");
+            self.changed.notify_one();
         } else {
-            debug!(kind, error, "watch failed and is started again");
+            debug!(kind, error, "failed, and is tried again");
         }
+        watch.last_failure = Some(error);
     }
 }
 
 /// What the API server said, and what to do about it.
-fn why(error: &watcher::Error) -> String {
-    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else { return error.to_string() };
-    match error {
-        kube::Error::Api(status) if status.code == 404 => {
+fn why(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Refused(kube::Error::Api(status)) if status.code == 404 => {
             "the API server does not know this kind (404): install the CRDs, kubectl apply --server-side -f crds/".to_owned()
         }
-        kube::Error::Api(status) if status.code == 403 => format!("{}: install the operator's rights, deploy/rempart.yaml", said(error)),
-        _ => said(error),
+        Trouble::Refused(kube::Error::Api(status)) if status.code == 403 => {
+            format!("{trouble}: install the operator's rights, deploy/rempart.yaml")
+        }
+        _ => trouble.to_string(),
+    }
+}
+
+impl State {
+    /// Kinds of which what is known may be old.
+    fn stale(&self) -> Vec<&'static str> {
+        self.watches.iter().filter(|(_, watch)| watch.is_broken()).map(|(kind, _)| *kind).collect()
     }
 }
 
 impl Watch {
     fn is_broken(&self) -> bool {
-        self.failures >= BROKEN_AFTER && self.last_failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RECENT)
+        self.failures >= BROKEN_AFTER || self.heard.is_some_and(|at| at.elapsed() > SILENCE)
     }
 }
 

@@ -25,9 +25,14 @@ enum Answer {
     Refused(String),
     /// Neither can be said.
     Unclear(String),
+    /// Neither can be said, because the API server has other cares.
+    Busy(String),
     /// There was none.
     None(String),
 }
+
+/// How long to wait before an API server that is busy, or did not answer, is asked the same again.
+const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// What is to be seen in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,7 @@ fn together(seen: &[(&str, Seen)], may_be_more: bool, mutates: bool) -> Result<O
 async fn one(client: &Client, aim: &Aim) -> Seen {
     let passing = |outcome| Seen::Not(outcome, true);
     let unclear = |what: &str, why: &str| Seen::Not(Outcome::Unclear(format!("{what}: {why}")), false);
+    let busy = |what: &str, why: &str| passing(Outcome::Unclear(format!("{what}: {why}")));
     let refusals = [
         ("a Binding to a node that is not cleared", bind(client, "pods/canary/binding", "rempart-not-cleared").await),
         ("a legacy Binding to a node that is not cleared", bind(client, "bindings", "rempart-not-cleared").await),
@@ -106,6 +112,7 @@ async fn one(client: &Client, aim: &Aim) -> Seen {
             Answer::Refused(_) => {}
             Answer::Passed => return passing(Outcome::Open(format!("{what} was let pass in namespace {CANARY}"))),
             Answer::Unclear(why) => return unclear(what, &why),
+            Answer::Busy(why) => return busy(what, &why),
             Answer::None(why) => return Seen::Unreached(why),
         }
     }
@@ -113,12 +120,14 @@ async fn one(client: &Client, aim: &Aim) -> Seen {
         Answer::Refused(message) if message.contains(&guard::answer(&aim.policies, aim.mutates)) => {}
         Answer::Refused(_) | Answer::Passed => return passing(Outcome::Unclear("the latest policies are not in use yet".to_owned())),
         Answer::Unclear(why) => return unclear("which policies are in use", &why),
+        Answer::Busy(why) => return busy("which policies are in use", &why),
         Answer::None(why) => return Seen::Unreached(why),
     }
     match bind(client, "pods/canary/binding", &aim.clearance).await {
         Answer::Passed => Seen::Holds,
         Answer::Refused(_) => passing(Outcome::Unclear("the latest Clearance has not been read yet".to_owned())),
         Answer::Unclear(why) => unclear("a Binding to a node that is cleared", &why),
+        Answer::Busy(why) => busy("a Binding to a node that is cleared", &why),
         Answer::None(why) => Seen::Unreached(why),
     }
 }
@@ -154,6 +163,16 @@ async fn create_pod(client: &Client) -> Answer {
 }
 
 async fn ask(client: &Client, path: &str, body: &Value) -> Answer {
+    for pause in AGAIN {
+        match ask_once(client, path, body).await {
+            Answer::Busy(_) | Answer::None(_) => tokio::time::sleep(pause).await,
+            answer => return answer,
+        }
+    }
+    ask_once(client, path, body).await
+}
+
+async fn ask_once(client: &Client, path: &str, body: &Value) -> Answer {
     let request = http::Request::post(format!("{path}?dryRun=All"))
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body.to_string().into_bytes());
@@ -173,6 +192,7 @@ async fn ask(client: &Client, path: &str, body: &Value) -> Answer {
             }
             403 if status.message.contains("ValidatingAdmissionPolicy") => Answer::Refused(status.message.clone()),
             403 => Answer::Unclear(format!("{}: {INSTALL}", status.message)),
+            code @ (429 | 500..) => Answer::Busy(format!("{} ({code})", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
         },
         Err(error) => Answer::None(said(&error)),

@@ -110,7 +110,7 @@ impl Operator {
             let wake_at = plan.wake_at;
             self.aim(&plan);
             let applied = self.writer.apply(retries.due(plan.steps)).await;
-            retries.record(&applied);
+            retries.record(applied);
             self.world.record_failures(retries.failures());
             self.readiness.set(Ok(()));
             let sleep = [wake_at.map(until), retries.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();

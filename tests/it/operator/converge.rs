@@ -64,7 +64,7 @@ const KINDS: [&str; 11] = [
 ];
 
 /// Everything that matters about the cluster, line by line.
-async fn state(world: &World) -> BTreeMap<String, Value> {
+pub(super) async fn state(world: &World) -> BTreeMap<String, Value> {
     let mut lines = BTreeMap::new();
     for kind in KINDS {
         for mut object in world.items(kind).await {
@@ -115,7 +115,7 @@ fn flatten(path: &str, value: Value, lines: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn differences(one: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>) -> Vec<String> {
+pub(super) fn differences(one: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>) -> Vec<String> {
     let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
     keys.into_iter()
         .filter(|key| one.get(*key) != other.get(*key))
@@ -171,6 +171,6 @@ async fn whatever_the_order_the_end_is_the_same_and_a_second_time_changes_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "soak: fifty control planes, one after the other"]
-async fn whatever_of_fifty_orders_the_end_is_the_same() {
+async fn soak_whatever_of_fifty_orders_the_end_is_the_same() {
     assert_order_does_not_matter("converge-soak", 50).await;
 }

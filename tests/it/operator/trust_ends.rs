@@ -20,7 +20,7 @@ async fn wait_cleared(world: &World, cloud: &str, levels: Value) -> Duration {
     begin.elapsed()
 }
 
-fn suspension(at: Timestamp) -> Value {
+pub fn suspension(at: Timestamp) -> Value {
     let mut qualifications = qualified_cloud("snc")["spec"]["qualifications"].clone();
     qualifications[0]["events"] = json!([{"type": "Suspended", "effectiveAt": at.to_string()}]);
     json!({"spec": {"qualifications": qualifications}})
