@@ -5,6 +5,7 @@ mod clearance;
 mod labels;
 mod order;
 mod pods;
+mod reference;
 mod status;
 
 use std::sync::Arc;
@@ -118,7 +119,9 @@ impl World {
                 relabel(&mut Arc::make_mut(namespace).labels, change);
             }
             Step::HoldLevel { name, finalizers, .. } => {
-                change(&mut snapshot.levels, name, |level| level.metadata.finalizers = Some(finalizers.clone()));
+                let level = Arc::make_mut(Arc::make_mut(&mut snapshot.levels).get_mut(name).unwrap());
+                let metadata = level.as_mut().map_or_else(|malformed| &mut malformed.metadata, |level| &mut level.metadata);
+                metadata.finalizers = Some(finalizers.clone());
             }
             Step::TouchDaemonSet { namespace, name, levels, .. } => {
                 let set = Arc::make_mut(&mut snapshot.daemon_sets).get_mut(&format!("{namespace}/{name}")).unwrap();

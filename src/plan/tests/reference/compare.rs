@@ -1,0 +1,286 @@
+//! The same world, given to `plan` and to the reference.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Resource;
+use serde_json::json;
+
+use super::super::{World, change};
+use super::worlds::{Edit, Objects, Scene, Spec, When};
+use super::{Before, Reference};
+use crate::api::ClearanceSpec;
+use crate::api::sensitivity_level::Enforcement;
+use crate::api::values::Tally;
+use crate::plan::{Malformed, Phase, Plan, Read, Snapshot, Step, Stored, Table, plan};
+
+/// What `plan` and the reference say differently about a scene.
+pub(super) fn differences(scene: &Scene) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut world = built(&scene.objects);
+    let settled = compare(&mut found, &mut world, &Before::default(), scene.now);
+    if scene.later.is_none() {
+        before_it_wakes(&mut found, &world, &settled, scene.now);
+    }
+    if let (Some((when, edits)), true) = (&scene.later, found.is_empty()) {
+        let at = match when {
+            When::Woken => settled.wake_at.unwrap_or(scene.now),
+            When::After(length) => scene.now + *length,
+        };
+        let mut before = Before {
+            cleared: Reference::new(&world.0, &Before::default()).cleared(scene.now),
+            not_after: settled.clearance.levels.iter().map(|(level, clearance)| (level.clone(), clearance.not_after)).collect(),
+        };
+        for edit in edits {
+            make(&mut world, &mut before, edit);
+        }
+        compare(&mut found, &mut world, &before, at);
+        for difference in &mut found {
+            difference.insert_str(0, "later, ");
+        }
+    }
+    found
+}
+
+fn compare(found: &mut Vec<String>, world: &mut World, before: &Before, at: Timestamp) -> Plan {
+    let start = world.0.clone();
+    let reference = Reference::new(&start, before);
+    let first = plan(&world.0, at);
+    let settled = settle(world, first.clone(), at);
+    let mut say = |what: &str, planned: &dyn Debug, wanted: &dyn Debug| {
+        let (planned, wanted) = (format!("{planned:?}"), format!("{wanted:?}"));
+        if planned != wanted {
+            found.push(format!("{what}: the plan says {planned}, the reference {wanted}"));
+        }
+    };
+
+    for (when, plan) in [("at once", &first), ("in the end", &settled)] {
+        say(&format!("clouds of levels, {when}"), &pairs(&plan.clearance), &reference.cleared(at));
+        say(&format!("clouds of nodes, {when}"), &nodes(&plan.clearance), &reference.clouds_of_nodes());
+        say(&format!("levels, {when}"), &levels(&plan.clearance), &start.levels.keys().collect::<BTreeSet<_>>());
+    }
+    let ours = settled.clearance.namespaces.iter().filter(|(name, _)| !name.starts_with("rempart"));
+    say("levels of namespaces", &ours.collect::<BTreeMap<_, _>>(), &reference.levels_of_namespaces());
+    let labels: BTreeMap<_, _> = world.0.nodes.iter().map(|(name, node)| (name, &node.labels)).collect();
+    say("labels of nodes", &labels, &reference.labels_of_nodes(at));
+    ends(&mut say, &reference, &settled, before, at);
+    clouds(&mut say, &reference, world, at);
+    pods(&mut say, &reference, world, at);
+    settled
+}
+
+type Say<'a> = dyn FnMut(&str, &dyn Debug, &dyn Debug) + 'a;
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap()).unwrap()
+}
+
+/// Until a plan wants to be made again, there is nothing to do.
+fn before_it_wakes(found: &mut Vec<String>, world: &World, settled: &Plan, at: Timestamp) {
+    let last = settled.wake_at.map_or(at + SignedDuration::from_hours(9_000), |wake| wake - SignedDuration::from_nanos(1));
+    let keys: Vec<String> = plan(&world.0, last.max(at)).steps.iter().map(Step::key).collect();
+    if !keys.is_empty() {
+        found.push(format!("at {last}, before it wakes, there are {keys:?} to do"));
+    }
+}
+
+/// Until when each level is accepted, and when the plan is looked at again.
+fn ends(say: &mut Say<'_>, reference: &Reference<'_>, plan: &Plan, before: &Before, at: Timestamp) {
+    let (ends, unattended) = (reference.ends(at), reference.unattended());
+    let mut renewals = BTreeSet::new();
+    for (level, length) in unattended {
+        let found = plan.clearance.levels[&level].not_after;
+        let end = ends.get(&level).map(|end| whole_seconds(*end));
+        let fresh = end.into_iter().chain([whole_seconds(at + length)]).min().unwrap();
+        // A lease that is not half over is not renewed.
+        let kept = before.not_after.get(&level).filter(|kept| **kept <= fresh && **kept > at + length / 2);
+        if Some(&found) != kept {
+            say(&format!("end of {level}"), &found, &fresh);
+        }
+        if end.is_none_or(|end| found < end) {
+            renewals.insert(found - length / 2);
+        }
+    }
+    let change = reference.next_change(at);
+    let latest = change.into_iter().chain(renewals.iter().copied()).min();
+    if let Some(latest) = latest {
+        let early_enough = plan.wake_at.is_some_and(|wake| at < wake && wake <= latest);
+        say(&format!("whether {:?} is before {latest}", plan.wake_at), &early_enough, &true);
+    }
+    let points: BTreeSet<Timestamp> = reference.turning_points();
+    let for_a_reason = plan.wake_at.is_none_or(|wake| points.contains(&wake) || renewals.contains(&wake));
+    say(&format!("whether something may change at {:?}", plan.wake_at), &for_a_reason, &true);
+}
+
+fn clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
+    let (states, nodes) = (reference.states(at), reference.clouds_of_nodes());
+    let (cleared, satisfied) = (reference.cleared(at), reference.satisfied(at));
+    for (name, cloud) in world.0.clouds.iter().filter_map(|(name, read)| Some((name, read.as_ref().as_ref().ok()?))) {
+        let status = cloud.status.clone().unwrap();
+        let found: Vec<_> = status.qualifications.iter().map(|qualification| qualification.state.as_str()).collect();
+        say(&format!("states of {name}"), &found, &states.get(name).cloned().unwrap_or_default());
+        let clears: BTreeSet<String> = status.clears.iter().map(|level| level.0.clone()).collect();
+        let wanted: BTreeSet<String> = cleared.iter().filter(|(_, cloud)| cloud == name).map(|(level, _)| level.clone()).collect();
+        say(&format!("what {name} clears"), &clears, &wanted);
+        let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").map(|condition| &condition.message);
+        say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound(name));
+        if reference.is_sound(name) {
+            let count = status.nodes.unwrap_or_default();
+            say(&format!("nodes of {name}"), &count.matched, &nodes.values().filter(|cloud| *cloud == name).count());
+            say(&format!("ambiguous nodes of {name}"), &count.ambiguous, &reference.ambiguous(name));
+            let unmet: BTreeSet<&str> = status.unmet.iter().map(|unmet| unmet.level.as_str()).collect();
+            let lacking = world
+                .0
+                .levels
+                .keys()
+                .filter(|level| is_read(&world.0.levels, level) && !satisfied.contains(&((*level).clone(), name.clone())));
+            let wanted: BTreeSet<&str> = lacking.map(String::as_str).collect();
+            say(&format!("levels that {name} lacks something for"), &unmet, &wanted);
+        }
+    }
+    for (name, level) in world.0.levels.iter().filter_map(|(name, read)| Some((name, read.as_ref().as_ref().ok()?))) {
+        let status = level.status.clone().unwrap();
+        let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").map(|condition| &condition.message);
+        say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound_level(name));
+        let clouds: BTreeSet<&String> = cleared.iter().filter(|(level, _)| level == name).map(|(_, cloud)| cloud).collect();
+        say(&format!("clouds of {name}"), &status.clouds.iter().collect::<BTreeSet<_>>(), &clouds);
+        say(&format!("nodes of {name}"), &status.nodes, &nodes.values().filter(|cloud| clouds.contains(cloud)).count());
+        let namespaces = reference.levels_of_namespaces();
+        say(&format!("namespaces of {name}"), &status.namespaces, &namespaces.values().filter(|level| *level == name).count());
+    }
+}
+
+fn pods(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
+    let (of_levels, of_declarations) = reference.pods(at);
+    let counts = |tally: Tally| [tally.compliant, tally.violating, tally.unknown];
+    for (name, level) in world.0.levels.iter().filter_map(|(name, read)| Some((name, read.as_ref().as_ref().ok()?))) {
+        say(&format!("pods of {name}"), &counts(level.status.as_ref().unwrap().pods), &of_levels[name]);
+    }
+    let reviews = reference.reviews(at);
+    for (key, declaration) in world.0.declarations.iter().filter_map(|(key, read)| Some((key, read.as_ref().as_ref().ok()?))) {
+        let status = declaration.status.as_ref().unwrap();
+        say(&format!("pods of {key}"), &counts(status.pods), &of_declarations[key]);
+        let due = status.conditions.iter().find(|condition| condition.type_ == "ReviewDue");
+        say(&format!("review of {key}"), &due.map(|condition| condition.status.as_str()), &reviews.get(key).copied());
+        let cleared = reference.cleared(at);
+        let clouds: BTreeSet<&String> = cleared.iter().filter(|(level, _)| *level == declaration.spec.level.0).map(|(_, c)| c).collect();
+        say(&format!("clouds of {key}"), &status.eligible_clouds.iter().collect::<BTreeSet<_>>(), &clouds);
+    }
+}
+
+/// Applies a plan, and plans again, until nothing but statuses was left; those are applied too.
+fn settle(world: &mut World, first: Plan, at: Timestamp) -> Plan {
+    let mut next = first;
+    for _ in 0..5 {
+        for step in &next.steps {
+            world.apply(step);
+        }
+        if next.steps.iter().all(|step| step.phase() == Phase::Report) {
+            return next;
+        }
+        next = plan(&world.0, at);
+    }
+    panic!("it never settles");
+}
+
+pub(super) fn pairs(clearance: &ClearanceSpec) -> BTreeSet<(String, String)> {
+    let ours = clearance.clouds.iter().filter(|(cloud, _)| !cloud.starts_with("rempart"));
+    ours.flat_map(|(cloud, levels)| levels.iter().map(|level| (level.clone(), cloud.clone()))).collect()
+}
+
+fn nodes(clearance: &ClearanceSpec) -> BTreeMap<&String, &String> {
+    clearance.nodes.iter().filter(|(_, cloud)| !cloud.starts_with("rempart")).collect()
+}
+
+fn levels(clearance: &ClearanceSpec) -> BTreeSet<&String> {
+    clearance.levels.keys().filter(|level| !level.starts_with("rempart")).collect()
+}
+
+pub(super) fn built(objects: &Objects) -> World {
+    // What is said of an object before it is spoilt does not matter.
+    let any = json!({"offering": {"service": "any", "model": "IaaS"}, "level": "interne"});
+    let spec = |spec: &Option<Spec>| spec.as_ref().map_or_else(|| any.clone(), |spec| spec.0.clone());
+    let mut world = World::default();
+    for (name, written) in &objects.clouds {
+        world = world.cloud(name, &spec(written));
+        spoil(&mut world.0.clouds, name, written.is_none());
+    }
+    for (name, written) in &objects.levels {
+        world = world.level(name, &spec(written));
+        spoil(&mut world.0.levels, name, written.is_none());
+    }
+    for ((namespace, name), written) in &objects.declarations {
+        world = world.declaration(namespace, name, &spec(written));
+        spoil(&mut world.0.declarations, &format!("{namespace}/{name}"), written.is_none());
+    }
+    let snapshot = &mut world.0;
+    snapshot.admission = guard(snapshot);
+    Arc::make_mut(&mut snapshot.nodes).extend(objects.nodes.iter().map(|node| (node.name.clone(), Arc::new(node.clone()))));
+    let namespaces = objects.namespaces.iter().map(|namespace| (namespace.name.clone(), Arc::new(namespace.clone())));
+    Arc::make_mut(&mut snapshot.namespaces).extend(namespaces);
+    let pods = objects.pods.iter().map(|pod| (format!("{}/{}", pod.namespace, pod.name), Arc::new(pod.clone())));
+    Arc::make_mut(&mut snapshot.pods).extend(pods);
+    world
+}
+
+/// The policies and bindings that these levels lead to, all in place: that they come to be is another test's affair.
+fn guard(snapshot: &Snapshot) -> Table<Stored> {
+    static KNOWN: Mutex<BTreeMap<String, Table<Stored>>> = Mutex::new(BTreeMap::new());
+    let levels = snapshot.levels.iter().filter_map(|(name, read)| Some((name.clone(), read.as_ref().as_ref().ok()?.spec.enforcement)));
+    let unenforced: Vec<_> = levels.filter(|(_, enforcement)| *enforcement != Enforcement::Enforce).collect();
+    let settled = || {
+        let levels = unenforced.iter().map(|(name, enforcement)| (name, json!({"enforcement": enforcement})));
+        let world = levels.fold(World::default(), |world, (name, spec)| world.level(name, &spec));
+        world.settle(Timestamp::UNIX_EPOCH).0.admission
+    };
+    KNOWN.lock().unwrap().entry(format!("{unenforced:?}")).or_insert_with(settled).clone()
+}
+
+/// Leaves an object, if it is there, in a form that cannot be read.
+fn spoil<K: Clone + Resource>(table: &mut Table<Read<K>>, name: &str, really: bool) {
+    let Some(read) = Arc::make_mut(table).get_mut(name).filter(|_| really) else { return };
+    if let Ok(object) = read.as_ref().clone() {
+        let malformed = Malformed { metadata: object.meta().clone(), conditions: Vec::new(), error: "made unreadable".to_owned() };
+        *read = Arc::new(Err(Box::new(malformed)));
+    }
+}
+
+pub(super) fn make(world: &mut World, before: &mut Before, edit: &Edit) {
+    match edit {
+        Edit::Cloud(name, spec) if is_read(&world.0.clouds, name) => {
+            change(&mut world.0.clouds, name, |cloud| {
+                cloud.spec = serde_json::from_value(spec.0.clone()).unwrap();
+                cloud.metadata.generation = cloud.metadata.generation.map(|generation| generation + 1);
+            });
+        }
+        Edit::Level(name, spec) if is_read(&world.0.levels, name) => {
+            change(&mut world.0.levels, name, |level| {
+                level.spec = serde_json::from_value(spec.0.clone()).unwrap();
+                level.metadata.generation = level.metadata.generation.map(|generation| generation + 1);
+            });
+        }
+        Edit::AgainCloud(name) if is_read(&world.0.clouds, name) => {
+            change(&mut world.0.clouds, name, |cloud| cloud.status = None);
+            before.cleared.retain(|(_, cloud)| cloud != name);
+        }
+        Edit::AgainLevel(name) if is_read(&world.0.levels, name) => {
+            change(&mut world.0.levels, name, |level| level.status = None);
+            before.cleared.retain(|(level, _)| level != name);
+        }
+        Edit::SpoilCloud(name) => spoil(&mut world.0.clouds, name, true),
+        Edit::SpoilLevel(name) => spoil(&mut world.0.levels, name, true),
+        Edit::DeleteCloud(name) => {
+            Arc::make_mut(&mut world.0.clouds).remove(name);
+        }
+        Edit::DeleteLevel(name) => {
+            Arc::make_mut(&mut world.0.levels).remove(name);
+        }
+        _ => {}
+    }
+}
+
+fn is_read<K>(table: &Table<Read<K>>, name: &str) -> bool {
+    table.get(name).is_some_and(|read| read.is_ok())
+}
