@@ -5,6 +5,7 @@ mod conditions;
 mod converge;
 mod dead;
 mod declared;
+mod delayed;
 mod deleted;
 mod faults;
 mod idle;

@@ -1,7 +1,6 @@
 //! A proxy between the operator and its API servers. It spoils the requests that it is told to spoil, and remembers all of them.
 //!
 //! It belongs to the runtime of its test and ends with it.
-#![expect(dead_code, reason = "more is spoilt by the tests that come next")]
 
 use std::io;
 use std::net::SocketAddr;
