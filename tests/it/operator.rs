@@ -20,4 +20,5 @@ mod restarted;
 mod storm;
 mod trust_ends;
 mod unheard;
+mod unseen;
 pub mod world;

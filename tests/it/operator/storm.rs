@@ -53,7 +53,7 @@ fn spoil(proxy: &Proxy, seed: u32) {
     }
 }
 
-async fn installed(name: &str) -> (World, Proxy) {
+pub(super) async fn installed(name: &str) -> (World, Proxy) {
     let mut world = World::installed(name).await;
     let proxy = Proxy::start(&world.cluster).await;
     world.speak_to(&proxy.url());
