@@ -58,6 +58,8 @@ pub enum Fault {
     Mute,
     /// Every event comes so much later.
     Delay(Duration),
+    /// Every event comes so long after the one before.
+    Trickle(Duration),
 }
 
 /// Which requests a fault is for.
@@ -345,6 +347,10 @@ fn spoilt(
         Some(Fault::Repeat) => Box::pin(events.map_ok(|event| event.clone() + &event)),
         Some(Fault::Lose) => Box::pin(events.filter_map(lost)),
         Some(Fault::Mute) => Box::pin(events.filter_map(lost).chain(stream::pending())),
+        Some(Fault::Trickle(time)) => Box::pin(events.then(move |event| async move {
+            tokio::time::sleep(time).await;
+            event
+        })),
         Some(Fault::Delay(time)) => Box::pin(
             events
                 .map(move |event| async move {

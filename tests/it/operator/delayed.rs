@@ -48,6 +48,8 @@ async fn what_an_api_server_tells_late_opens_nothing_that_was_closed() {
     let servers = world.cluster.servers();
     let proxy = Proxy::balancing(&world.cluster).await;
     world.speak_to(&proxy.url());
+    // What is told again would be seen for a while.
+    proxy.spoil(On::requests("/trustedclouds[?].*watch=true"), |_| true, Fault::Trickle(LATE / 4));
     let late = proxy.spoil(On::requests("watch=true.* @1$"), |_| true, Fault::Delay(LATE));
     world.launch_with(&["--apiserver", &servers.join(",")]);
     let objects = [qualified_cloud("snc"), plain_cloud("aws"), restreint(), interne(), namespace("secret", Some("restreint"))];
