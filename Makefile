@@ -5,7 +5,7 @@ DIR ?= .local/cluster
 NODES ?= 0
 RELEASE := target/release/rempart
 
-.PHONY: help build test fmt lint unit integration rights crds demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights soak bench crds demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,14 @@ integration: $(CLUSTER)
 
 rights: ## compare the rights in deploy/ with what the operator used in the last run of all tests
 	cargo test --locked --test it -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_other
+
+soak: $(CLUSTER) ## what takes long: every test that `make test` leaves out or samples; about an hour
+	@$(CLUSTER) build
+	cargo test --locked --lib --test it -- --ignored --nocapture soak_
+
+bench: $(CLUSTER) ## what Rempart costs and how fast it is, into benches/results/; on a machine that does nothing else
+	@$(CLUSTER) build
+	@scripts/bench
 
 crds: ## write crds/ from the types
 	REMPART_WRITE_CRDS=1 cargo test --locked --lib crds_are_up_to_date

@@ -49,6 +49,9 @@ pub struct SensitivityLevelSpec {
     /// What happens to the level's nodes when a cloud stops satisfying it.
     #[serde(default)]
     pub on_trust_loss: OnTrustLoss,
+    /// Whether pods on nodes that are not cleared get tokens of their service accounts.
+    #[serde(default)]
+    pub credentials: Credentials,
     /// How long a clearance stays valid with no operator to renew it: from 1m to 30d.
     #[serde(default = "a_week_end")]
     #[x_kube(validation = kube::core::Rule::new(
@@ -205,6 +208,16 @@ pub enum OnTrustLoss {
     /// Nothing new goes there.
     #[default]
     Block,
+}
+
+/// Whether pods on nodes that are not cleared get tokens of their service accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Credentials {
+    /// They do, so that what runs there goes on.
+    #[default]
+    Keep,
+    /// They do not: what runs there loses the API within the hour, and nothing new gets to it.
+    Withhold,
 }
 
 /// What the operator found about a level.

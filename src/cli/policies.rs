@@ -15,12 +15,18 @@ pub(super) struct Arguments {
     /// Other users that may label nodes with clearances
     #[arg(long = "node-labeler", value_name = "USER")]
     node_labelers: Vec<String>,
+    /// What becomes of roles and role bindings that lead around placement, when those who write them do not hold `administer`
+    #[arg(long, default_value = "warn")]
+    grants: guard::Grants,
     /// Levels with enforcement Audit
     #[arg(long, value_name = "LEVEL")]
     audit: Vec<String>,
     /// Levels with enforcement Warn
     #[arg(long, value_name = "LEVEL")]
     warn: Vec<String>,
+    /// Levels with credentials Withhold
+    #[arg(long, value_name = "LEVEL")]
+    withheld: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -28,8 +34,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         operator: arguments.operator.clone(),
         namespace: arguments.namespace.clone(),
         node_labelers: arguments.node_labelers.clone(),
+        grants: arguments.grants,
         audit: arguments.audit.iter().cloned().collect(),
         warn: arguments.warn.iter().cloned().collect(),
+        withheld: arguments.withheld.iter().cloned().collect(),
     };
     let objects: Vec<_> = guard::policies(&settings).into_iter().map(|object| object.object).collect();
     print_yaml(&objects)

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{Failure, UNREADABLE, USAGE};
+use crate::guard::Grants;
 use crate::operator::{self, RunError, Settings};
 use crate::telemetry::{self, LogFormat};
 use crate::{api, cluster};
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// Other users that may label nodes with clearances, such as a cluster autoscaler
     #[arg(long = "node-labeler", env = "REMPART_NODE_LABELERS", value_name = "USER", value_delimiter = ',')]
     node_labelers: Vec<String>,
+    /// What becomes of roles and role bindings that lead around placement, when those who write them do not hold `administer`
+    #[arg(long, env = "REMPART_GRANTS", default_value = "warn")]
+    grants: Grants,
     /// URL of each API server, where they cannot be found as the endpoints of the service kubernetes; each is proven by itself
     #[arg(long = "apiserver", env = "REMPART_APISERVERS", value_name = "URL", value_delimiter = ',')]
     apiservers: Vec<Uri>,
@@ -74,7 +78,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let connected = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone(), arguments.apiservers.clone());
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
     let host = tokio::select! {
-        host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone()) => host.map_err(|error| unreadable(&error))?,
+        host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants) => host.map_err(|error| unreadable(&error))?,
         () = stop.cancelled() => return Ok(()),
     };
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::apiservers::ApiServers;
 use super::follow::{ANSWER, SILENCE};
+use crate::guard::Grants;
 use crate::plan::Host;
 
 /// Why there is no connection.
@@ -66,26 +67,28 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: V
 const AGAIN: [Duration; 4] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 
 /// Who the operator is, and what the API server serves.
-pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>) -> Result<Host, ConnectError> {
-    for pause in AGAIN {
-        match ask(client, namespace, node_labelers.clone()).await {
-            Err(error) if error.may_pass() => {
+pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>, grants: Grants) -> Result<Host, ConnectError> {
+    let mut pauses = AGAIN.into_iter();
+    let (user, mutates) = loop {
+        match (ask(client).await, pauses.next()) {
+            (Err(error), Some(pause)) if error.may_pass() => {
                 warn!(%error, "asking again");
                 tokio::time::sleep(pause).await;
             }
-            found => return found,
+            (found, _) => break found?,
         }
-    }
-    ask(client, namespace, node_labelers).await
+    };
+    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers, grants })
 }
 
-async fn ask(client: &Client, namespace: &str, node_labelers: Vec<String>) -> Result<Host, ConnectError> {
+/// The operator's user name, and whether the API server serves mutating policies.
+async fn ask(client: &Client) -> Result<(String, bool), ConnectError> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let review = answer(reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
     let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
     let served = answer(client.list_api_group_resources("admissionregistration.k8s.io/v1")).await?;
     let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
-    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers })
+    Ok((user, mutates))
 }
 
 async fn answer<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ConnectError> {

@@ -8,5 +8,5 @@ mod policies;
 mod slots;
 
 pub use epoch::{EPOCH, answer, epoch};
-pub use policies::{AdmissionObject, Kind, Settings, digest, policies};
+pub use policies::{AdmissionObject, Grants, Kind, Settings, digest, policies};
 pub use slots::{FIRST, PolicySet, Slot, sets};

@@ -1,8 +1,8 @@
 //! The policies, filled in.
 //!
-//! Four things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, and
-//! which levels are not enforced. Each replaces a literal that the YAML holds for it, so neither the number nor the
-//! shape of the objects ever changes.
+//! Six things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, which levels
+//! are not enforced, which withhold tokens, and whether grants are judged. Each but the last replaces a literal that the YAML holds for it, so neither
+//! the number nor the shape of the objects depends on it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -23,10 +23,14 @@ pub struct Settings {
     pub namespace: String,
     /// User names that may set clearance labels and our taints on nodes, beside the operator.
     pub node_labelers: Vec<String>,
+    /// What becomes of roles and bindings that lead around placement.
+    pub grants: Grants,
     /// Levels with `enforcement: Audit`.
     pub audit: BTreeSet<String>,
     /// Levels with `enforcement: Warn`.
     pub warn: BTreeSet<String>,
+    /// Levels with `credentials: Withhold` that are enforced.
+    pub withheld: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -35,10 +39,24 @@ impl Default for Settings {
             operator: OPERATOR.to_owned(),
             namespace: NAMESPACE.to_owned(),
             node_labelers: Vec::new(),
+            grants: Grants::default(),
             audit: BTreeSet::new(),
             warn: BTreeSet::new(),
+            withheld: BTreeSet::new(),
         }
     }
+}
+
+/// What becomes of roles and role bindings that lead around placement (`85-grants.yaml`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Grants {
+    /// Nobody is told.
+    Off,
+    /// Whoever writes them is warned, and the audit log says so.
+    #[default]
+    Warn,
+    /// They are refused.
+    Enforce,
 }
 
 /// One object of `admissionregistration.k8s.io/v1`.
@@ -120,6 +138,13 @@ pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
     for item in SOURCE.iter() {
         let mut item = item.clone();
         fill_in(&mut item, settings);
+        if is_bound_to_grants(&item) {
+            match settings.grants {
+                Grants::Off => continue,
+                Grants::Warn => {}
+                Grants::Enforce => item["spec"]["validationActions"] = json!(["Deny", "Audit"]),
+            }
+        }
         objects.extend(reports_on_unenforced(&item, settings));
         objects.push(item);
     }
@@ -143,10 +168,12 @@ pub fn digest(objects: &[AdmissionObject]) -> String {
 
 /// The operator's user name in the YAML.
 const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
+/// Stands in the YAML for the levels that withhold tokens.
+const NONE_WITHHELD: &str = "rempart-withheld";
 /// The operator's namespace in the YAML.
 const NAMESPACE: &str = "rempart-system";
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     include_str!("policies/10-pod-selector.yaml"),
     include_str!("policies/11-declared.yaml"),
     include_str!("policies/20-pod-create.yaml"),
@@ -155,6 +182,9 @@ const FILES: [&str; 8] = [
     include_str!("policies/40-namespace.yaml"),
     include_str!("policies/45-declaration.yaml"),
     include_str!("policies/50-node.yaml"),
+    include_str!("policies/70-token.yaml"),
+    include_str!("policies/80-self.yaml"),
+    include_str!("policies/85-grants.yaml"),
 ];
 
 /// The objects as the files have them.
@@ -169,13 +199,19 @@ pub(super) fn items(file: &str) -> Vec<Value> {
     serde_saphyr::from_str::<List>(file).expect("the files are in the binary, and a test reads them").items
 }
 
+fn is_bound_to_grants(object: &Value) -> bool {
+    object["spec"]["policyName"].as_str().is_some_and(|policy| policy.starts_with("rempart-grants"))
+}
+
 /// Replaces what the files hold for the settings, in expressions (between single quotes) and in lists.
 fn fill_in(value: &mut Value, settings: &Settings) {
     match value {
         Value::String(text) if text.contains('\'') => *text = filled_expression(text, settings),
         Value::Array(items) => {
-            if let Some(place) = items.iter().position(|item| item == NO_LEVEL) {
-                items.splice(place..=place, names(&unenforced(settings)).into_iter().map(Value::from));
+            for (literal, levels) in [(NO_LEVEL, unenforced(settings)), (NONE_WITHHELD, settings.withheld.clone())] {
+                if let Some(place) = items.iter().position(|item| item == literal) {
+                    items.splice(place..=place, names(&levels, literal).into_iter().map(Value::from));
+                }
             }
             for item in items {
                 if item == NAMESPACE {
@@ -196,7 +232,7 @@ fn filled_expression(text: &str, settings: &Settings) -> String {
     text.replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
         .replace(&format!("'{OPERATOR}'"), &operator)
         .replace(&format!("'{NAMESPACE}'"), &quoted([&settings.namespace]))
-        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings))))
+        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings), NO_LEVEL)))
 }
 
 /// String literals of the expression language, with commas between.
@@ -209,9 +245,9 @@ fn unenforced(settings: &Settings) -> BTreeSet<String> {
     &settings.audit | &settings.warn
 }
 
-/// The levels, and at the end the one that nothing has: no list is ever empty.
-fn names(levels: &BTreeSet<String>) -> Vec<String> {
-    levels.iter().cloned().chain([NO_LEVEL.to_owned()]).collect()
+/// The levels, and at the end one that nothing has: no list is ever empty.
+fn names(levels: &BTreeSet<String>, none: &str) -> Vec<String> {
+    levels.iter().cloned().chain([none.to_owned()]).collect()
 }
 
 /// For a policy that judges by level: a copy that ignores failures and only reports, for the levels that the policy
@@ -251,7 +287,7 @@ fn reports_on_unenforced(policy: &Value, settings: &Settings) -> Vec<Value> {
                 "policyName": name,
                 "paramRef": {"name": CLEARANCE, "parameterNotFoundAction": "Allow"},
                 "validationActions": actions,
-                "matchResources": {selector: {"matchExpressions": [{"key": SENSITIVITY, "operator": "In", "values": names(levels)}]}},
+                "matchResources": {selector: {"matchExpressions": [{"key": SENSITIVITY, "operator": "In", "values": names(levels, NO_LEVEL)}]}},
             },
         })
     };

@@ -115,6 +115,15 @@ fn readable(selector: &LabelSelector) -> Result<Selector, String> {
     if empty {
         return Err("an empty selector would match every node: name a label".into());
     }
+    for expression in selector.match_expressions.iter().flatten() {
+        let (operator, none) = (expression.operator.as_str(), expression.values.as_ref().is_none_or(Vec::is_empty));
+        // `NotIn` with no values would match every node. Kubernetes refuses these selectors wherever it reads one.
+        match operator {
+            "In" | "NotIn" if none => return Err(format!("{operator} without values: name values of label {}", expression.key)),
+            "Exists" | "DoesNotExist" if !none => return Err(format!("{operator} with values: remove them, or use In or NotIn")),
+            _ => {}
+        }
+    }
     selector.clone().try_into().map_err(|error| format!("{error}: use the operators In, NotIn, Exists or DoesNotExist"))
 }
 
@@ -195,6 +204,26 @@ mod tests {
             let problem = &perimeters.problems("c")[0];
             assert_eq!(problem.field, "spec.nodes[0].providerID");
             assert!(problem.message.contains("write a regular expression"), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn a_selector_that_kubernetes_refuses_is_refused_here_and_matches_nothing() {
+        let expressions = [
+            serde_json::json!({"key": "pool", "operator": "NotIn", "values": []}),
+            serde_json::json!({"key": "pool", "operator": "NotIn"}),
+            serde_json::json!({"key": "pool", "operator": "In", "values": []}),
+            serde_json::json!({"key": "pool", "operator": "Exists", "values": ["snc"]}),
+            serde_json::json!({"key": "pool", "operator": "DoesNotExist", "values": ["snc"]}),
+            serde_json::json!({"key": "pool", "operator": "Gt", "values": ["1"]}),
+        ];
+        for expression in expressions {
+            let mut spec = cloud(&[(None, Some(("pool", "snc")))]);
+            spec.nodes[0].selector = serde_json::from_value(serde_json::json!({"matchExpressions": [expression]})).unwrap();
+            let perimeters = Perimeters::new([("c", &spec)]);
+            assert_eq!(perimeters.belonging(&node("any", &[])), Belonging::Nowhere, "{expression}");
+            assert_eq!(perimeters.problems("c").len(), 1, "{expression}");
+            assert_eq!(perimeters.problems("c")[0].field, "spec.nodes[0].selector");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
-use crate::guard::Kind;
+use crate::guard::{Grants, Kind};
 use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts};
 
 /// Objects by name, or by `namespace/name`. Cheap to clone: a snapshot shares its tables with the next one.
@@ -88,6 +88,8 @@ pub struct Host {
     pub mutates: bool,
     /// Other users that may label nodes with clearances.
     pub node_labelers: Vec<String>,
+    /// What becomes of roles and bindings that lead around placement.
+    pub grants: Grants,
 }
 
 impl Default for Host {
@@ -97,6 +99,7 @@ impl Default for Host {
             namespace: "rempart-system".to_owned(),
             mutates: true,
             node_labelers: Vec::new(),
+            grants: Grants::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::pods::Found;
 use super::snapshot::{Outcome, Read, Snapshot, Table};
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
-use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
+use crate::api::sensitivity_level::{Credentials, Enforcement, OnTrustLoss};
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard;
 use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters};
@@ -294,8 +294,13 @@ fn settings(snapshot: &Snapshot) -> guard::Settings {
         operator: snapshot.host.user.clone(),
         namespace: snapshot.host.namespace.clone(),
         node_labelers: snapshot.host.node_labelers.clone(),
+        grants: snapshot.host.grants,
         audit: having(Enforcement::Audit),
         warn: having(Enforcement::Warn),
+        withheld: readable(&snapshot.levels)
+            .filter(|(_, level)| level.spec.enforcement == Enforcement::Enforce && level.spec.credentials == Credentials::Withhold)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 /// `RD 311/2022`, only equals itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Version {
-    /// Without the zeros at its end, so that equal versions are equal values.
-    Dotted(Vec<u64>),
+    /// Without the zeros at its end, so that equal versions are equal values. As long as the API allows, a number fits.
+    Dotted(Vec<u128>),
     /// As it was written.
     Named(String),
 }
@@ -16,7 +16,7 @@ impl Version {
     /// Reads any text.
     pub(super) fn of(written: &str) -> Self {
         let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
-        match written.split('.').map(number).collect::<Option<Vec<u64>>>() {
+        match written.split('.').map(number).collect::<Option<Vec<u128>>>() {
             Some(mut parts) => {
                 while parts.last() == Some(&0) {
                     parts.pop();
@@ -40,7 +40,7 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dotted(parts) if parts.is_empty() => f.write_str("0"),
-            Self::Dotted(parts) => f.write_str(&parts.iter().map(u64::to_string).collect::<Vec<_>>().join(".")),
+            Self::Dotted(parts) => f.write_str(&parts.iter().map(u128::to_string).collect::<Vec<_>>().join(".")),
             Self::Named(name) => f.write_str(name),
         }
     }
@@ -65,7 +65,8 @@ mod tests {
             ("312/2022", "311/2022", false),
             ("3.2b", "3.2", false),
             ("3.2", "3.2b", false),
-            ("99999999999999999999", "1", false),
+            ("99999999999999999999999999999999", "1", true),
+            ("2", "99999999999999999999999999999999", false),
             ("1.", "1", false),
         ] {
             assert_eq!(Version::of(found).reaches(&Version::of(minimum)), reached, "{found} for {minimum}");

@@ -111,11 +111,42 @@ impl Cluster {
         self.certified(&format!("system:node:{node}"), &["system:nodes"]).await
     }
 
+    /// Runs a script of a shell, as an administrator with kubectl would.
+    pub fn shell(&self, script: &str) -> Result<String, String> {
+        let kubectl = self.description()["kubectl"].as_str().map(PathBuf::from).expect("the supervisor says where kubectl is");
+        let folders = std::iter::once(kubectl.parent().expect("it is in a folder").to_owned());
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())));
+        let ran = Command::new("sh")
+            .args(["-euc", script])
+            .env("PATH", path.expect("no folder has a colon in its name"))
+            .env("KUBECONFIG", self.dir.join("kubeconfig"))
+            .env("KUBECACHEDIR", self.dir.join("kubectl-cache"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("there is a shell");
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        if ran.status.success() { Ok(said) } else { Err(said) }
+    }
+
+    fn description(&self) -> Value {
+        let file = std::fs::read(self.dir.join("cluster.json")).expect("the supervisor describes the cluster");
+        serde_json::from_slice(&file).expect("the description is JSON")
+    }
+
     /// The URL of each API server.
     pub fn servers(&self) -> Vec<String> {
-        let file = std::fs::read(self.dir.join("cluster.json")).expect("the supervisor describes the cluster");
-        let description: Value = serde_json::from_slice(&file).expect("the description is JSON");
-        description["servers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        self.description()["servers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// A client of the administrator for each API server.
+    pub async fn each_server(&self) -> Vec<Client> {
+        let given = config(&self.dir.join("kubeconfig")).await;
+        let of = |url: String| {
+            let mut config = given.clone();
+            config.cluster_url = url.parse().expect("it is a URL");
+            client(config)
+        };
+        self.servers().into_iter().map(of).collect()
     }
 
     /// Commands the supervisor: `restart-apiserver`, `stop-scheduler`, `start-scheduler` and the like.

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "`json!` makes values, and tests hand them over")]
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap is its failure")]
 
+mod bench;
 mod cluster;
 mod guard;
 mod history;

@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use http::Method;
-use rempart::guard::{Settings, policies};
+use rempart::guard::{AdmissionObject, Settings, policies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::{send, wait_until, yaml};
+use crate::cluster::{apply, send, wait_until, yaml};
 use crate::operator::world::World;
 
 /// Whose rights they are.
@@ -21,10 +21,12 @@ pub const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
 const EVERYBODY: [(&str, &str, &str); 1] = [("create", "authentication.k8s.io", "selfsubjectreviews")];
 
 /// Rights that no request uses, and who needs them instead.
-const ASKED_BY_OTHERS: [(&str, &str, &str); 2] = [
-    // The API server lets nobody write a policy who may not read its parameters; see `a_policy_is_written_by_who_may_read_its_parameters`.
+const ASKED_BY_OTHERS: [(&str, &str, &str); 4] = [
+    // The API server lets nobody write a policy or binding who may not read its parameters; see `a_policy_is_written_by_who_may_read_its_parameters`.
     ("get", "rempart.dev", "clearances"),
     ("get", "rempart.dev", "datadeclarations"),
+    ("get", "rbac.authorization.k8s.io", "clusterroles"),
+    ("list", "rbac.authorization.k8s.io", "clusterroles"),
 ];
 
 /// One request of the operator.
@@ -207,9 +209,22 @@ async fn a_policy_is_written_by_who_may_read_its_parameters() {
     let operator = world.cluster.user(OPERATOR, &["system:serviceaccounts", "system:authenticated"]).await;
     let policies = policies(&Settings::default());
     for (verb, group, resource) in ASKED_BY_OTHERS {
-        let kind = if resource == "clearances" { "Clearance" } else { "DataDeclaration" };
-        let concerned: Vec<_> = policies.iter().filter(|object| object.object["spec"]["paramKind"]["kind"] == kind).collect();
-        assert!(!concerned.is_empty(), "no policy has {kind} as its parameter");
+        let kind = match resource {
+            "clearances" => "Clearance",
+            "datadeclarations" => "DataDeclaration",
+            _ => "ClusterRole",
+        };
+        let with_it: Vec<_> = policies.iter().filter(|object| object.object["spec"]["paramKind"]["kind"] == kind).collect();
+        assert!(!with_it.is_empty(), "no policy has {kind} as its parameter");
+        // A policy asks to get its parameters; a binding that selects them, once its policy is there, to list them.
+        let concerned: Vec<_> = if verb == "get" {
+            with_it
+        } else {
+            let there: Vec<Value> = with_it.iter().map(|policy| policy.object.clone()).collect();
+            apply(&world.admin, &there).await;
+            let bound = |object: &AdmissionObject| with_it.iter().any(|policy| object.object["spec"]["policyName"] == policy.name.as_str());
+            policies.iter().filter(|object| bound(object)).collect()
+        };
         let write = async || {
             for policy in &concerned {
                 let path = format!("/apis/admissionregistration.k8s.io/v1/{}?dryRun=All", policy.kind.plural());
@@ -218,16 +233,17 @@ async fn a_policy_is_written_by_who_may_read_its_parameters() {
             Ok::<_, String>(())
         };
         wait_until("they can be written", write).await;
-        let mut fewer = role["rules"].clone();
-        for rule in fewer.as_array_mut().unwrap() {
+        let mut fewer: Vec<Value> = role["rules"].as_array().cloned().unwrap_or_default();
+        for rule in &mut fewer {
             let concerned = rule["apiGroups"] == json!([group]) && rule["resources"].as_array().unwrap().contains(&json!(resource));
             if let Some(verbs) = rule["verbs"].as_array_mut().filter(|_| concerned) {
                 verbs.retain(|found| found != verb);
             }
         }
+        fewer.retain(|rule| rule["verbs"] != json!([]));
         world.patch(path, json!({"rules": fewer})).await;
         wait_until("they cannot be written", async || match write().await {
-            Err(why) if why.contains("paramKind") && why.contains("permission") => Ok(()),
+            Err(why) if why.contains("spec.param") && why.contains("permission") => Ok(()),
             other => Err(other),
         })
         .await;

@@ -45,6 +45,7 @@ fn this_is_what_other_settings_change() {
         operator: "system:serviceaccount:sovereignty:placement".to_owned(),
         namespace: "sovereignty".to_owned(),
         node_labelers: vec!["system:serviceaccount:fleet:o'brien".to_owned()],
+        withheld: ["sante".to_owned()].into(),
         ..with_levels(&["interne"], &["restreint", "strategique"])
     };
     let before: BTreeMap<_, _> =
@@ -94,7 +95,7 @@ fn the_set_stays_small() {
     let objects = policies(&Settings::default());
     let pods_created =
         objects.iter().filter(|object| object.object["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]));
-    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (41, 8));
+    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (57, 8));
     for object in &objects {
         assert!(object.object.to_string().len() < 12_000, "{} has become long", object.name);
     }
@@ -148,7 +149,10 @@ fn what_fails_closed_on_a_parameter_matches_only_creations_behind_our_own_label(
             let ours = |e: &&Value| e["key"].as_str().unwrap().starts_with("rempart.dev/") && e["operator"] == operator;
             selectors.iter().flat_map(|all| all.as_array().into_iter().flatten()).find(ours)
         };
-        assert!(asks("Exists").is_some(), "{}: plain namespaces would meet it", policy.name);
+        assert!(asks("Exists").or_else(|| asks("In")).is_some(), "{}: plain namespaces would meet it", policy.name);
+        if policy.name == "rempart-token" {
+            continue;
+        }
         assert!(policy.name == "rempart-declared" || asks("NotIn").unwrap()["values"] == json!(["a", "b", NO_LEVEL]), "{}", policy.name);
     }
 }

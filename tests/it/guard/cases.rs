@@ -8,8 +8,10 @@
 mod binding;
 mod creation;
 mod declarations;
+mod itself;
 mod namespaces;
 mod nodes;
+mod tokens;
 mod unenforced;
 mod updates;
 
@@ -79,7 +81,8 @@ impl Case {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Finds the request in the audit log.
         let marker = format!("case-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = format!("{}?dryRun=All&fieldManager={marker}", self.path);
+        // What opens a connection stores nothing, and knows no dry run.
+        let path = if self.path.contains('?') { self.path.clone() } else { format!("{}?dryRun=All&fieldManager={marker}", self.path) };
         let body = (!self.body.is_null()).then_some(&self.body);
         let answer = send(clients.client(self.who), self.method.clone(), &path, body)
             .await
@@ -127,6 +130,8 @@ pub(super) fn cases() -> Vec<Case> {
         binding::canary(),
         namespaces::namespaces(),
         nodes::nodes(),
+        itself::itself(),
+        tokens::tokens(),
         unenforced::unenforced(),
     ]
     .into_iter()

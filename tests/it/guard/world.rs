@@ -55,9 +55,10 @@ impl Drop for Visit<'_> {
 /// Where nobody takes anything away.
 pub(super) static QUIET: World = World::new(|| Cluster::start("guard", &["--nodes", "8"]));
 
-/// The set under test: one level is in `Warn`, one in `Audit`.
+/// The set under test: one level is in `Warn`, one in `Audit`, and one withholds tokens.
 pub(super) fn guard() -> Vec<AdmissionObject> {
-    policies(&Settings { audit: ["observe".to_owned()].into(), warn: ["interne".to_owned()].into(), ..Settings::default() })
+    let levels = |name: &str| [name.to_owned()].into();
+    policies(&Settings { audit: levels("observe"), warn: levels("interne"), withheld: levels("sante"), ..Settings::default() })
 }
 
 pub(super) fn clearance() -> Value {
@@ -77,12 +78,20 @@ pub(super) enum Who {
     Tenant,
     /// A tenant who holds `declassify`.
     Officer,
+    /// All rights on CRDs and APIServices, and no verb of ours.
+    Clusterer,
+    /// May grant whatever he likes.
+    Granter,
     Scheduler,
     OtherScheduler,
     JobController,
     NamespaceController,
     /// Of node-5, which is not cleared; with a certificate.
     Kubelet,
+    /// The name of a kubelet without its group, so that nothing but the name is judged.
+    InNameOfAKubelet,
+    /// The same of node-0, which is cleared.
+    InNameOfAClearedKubelet,
 }
 
 /// The clients of a test.
@@ -96,11 +105,15 @@ impl Clients {
             (Who::Operator, cluster.user(OPERATOR, &masters).await),
             (Who::Tenant, cluster.user("tenant", &["system:authenticated", "tenants"]).await),
             (Who::Officer, cluster.user("officer", &["system:authenticated", "tenants", "officers"]).await),
+            (Who::Clusterer, cluster.user("clusterer", &["system:authenticated", "clusterers"]).await),
+            (Who::Granter, cluster.user("granter", &["system:authenticated", "granters"]).await),
             (Who::Scheduler, cluster.user("system:kube-scheduler", &["system:authenticated"]).await),
             (Who::OtherScheduler, cluster.user("other-scheduler", &masters).await),
             (Who::JobController, cluster.user("system:serviceaccount:kube-system:job-controller", &masters).await),
             (Who::NamespaceController, cluster.user("system:serviceaccount:kube-system:namespace-controller", &masters).await),
             (Who::Kubelet, cluster.kubelet("node-5").await),
+            (Who::InNameOfAKubelet, cluster.user("system:node:node-5", &masters).await),
+            (Who::InNameOfAClearedKubelet, cluster.user("system:node:node-0", &masters).await),
         ]))
     }
 

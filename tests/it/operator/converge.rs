@@ -171,6 +171,6 @@ async fn whatever_the_order_the_end_is_the_same_and_a_second_time_changes_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "soak: fifty control planes, one after the other"]
-async fn whatever_of_fifty_orders_the_end_is_the_same() {
+async fn soak_whatever_of_fifty_orders_the_end_is_the_same() {
     assert_order_does_not_matter("converge-soak", 50).await;
 }

@@ -115,9 +115,9 @@ async fn wait_healed(world: &World, before: &[(String, bool)]) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_opens_when_policies_are_deleted_under_fire_with_the_operator_alive_or_dead() {
-    let mut world = World::guarded("deleted").await;
+/// What there is to defend; and the policies and bindings that do.
+async fn defended(name: &str) -> (World, Vec<(String, bool)>) {
+    let world = World::guarded(name).await;
     apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), interne()]).await;
     world.nodes("aws", 1, "aws").await;
     apply(&world.admin, &[namespace("secret", Some("restreint")), namespace("open", None)]).await;
@@ -128,7 +128,12 @@ async fn nothing_opens_when_policies_are_deleted_under_fire_with_the_operator_al
     world.settled().await;
     let before = ours(&world).await;
     assert!(before.len() > 40 && before.iter().all(|(_, deleted)| !deleted), "{before:?}");
+    (world, before)
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_opens_when_policies_are_deleted_under_fire_with_the_operator_alive_or_dead() {
+    let (mut world, before) = defended("deleted").await;
     let fire = Fire::open(&world).await;
     for _ in 0..2 {
         delete_all(&world).await;
@@ -150,12 +155,72 @@ async fn nothing_opens_when_policies_are_deleted_under_fire_with_the_operator_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "soak: every policy and binding is deleted twenty times with the operator alive, and twenty times with it dead"]
+async fn soak_nothing_opens_when_every_policy_and_binding_is_deleted_twenty_times() {
+    let (mut world, before) = defended("deleted-soak").await;
+    let fire = Fire::open(&world).await;
+    for _ in 0..20 {
+        delete_all(&world).await;
+        wait_healed(&world, &before).await;
+    }
+    for _ in 0..20 {
+        world.kill();
+        delete_all(&world).await;
+        fire.refusals(200).await;
+        world.start().await;
+        wait_healed(&world, &before).await;
+    }
+    fire.cease().await;
+}
+
+/// As another version of the operator, or another setting, does: the texts change, and never is one of them missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_opens_while_policies_are_replaced_in_place_under_fire() {
+    let (mut world, before) = defended("replaced").await;
+    let uids = async || {
+        let mut uids = Vec::new();
+        for kind in KINDS {
+            let items = world.items(&format!("{GROUP}/{kind}?{OURS}")).await;
+            uids.extend(
+                items.iter().filter(|item| item["metadata"]["name"] != "rempart-epoch").map(|item| item["metadata"]["uid"].to_string()),
+            );
+        }
+        uids
+    };
+    let (at_first, fire) = (uids().await, Fire::open(&world).await);
+    // Other literals in nearly all of them.
+    for enforcement in ["Warn", "Audit", "Enforce", "Warn", "Enforce"] {
+        world.patch("/apis/rempart.dev/v1alpha1/sensitivitylevels/interne", json!({"spec": {"enforcement": enforcement}})).await;
+        fire.refusals(100).await;
+        world.settled().await;
+    }
+    assert_eq!(uids().await, at_first, "none was deleted and made again");
+
+    // Another version stood there before.
+    world.kill();
+    for (key, _) in before.iter().filter(|(key, _)| key.starts_with("validatingadmissionpolicies/") && !key.ends_with("rempart-epoch")) {
+        let older = json!([{"op": "add", "path": "/spec/auditAnnotations", "value": [{"key": "version", "valueExpression": "'older'"}]}]);
+        world.patch(&format!("{GROUP}/{key}"), older).await;
+    }
+    fire.refusals(100).await;
+    world.launch_with(&["--grants", "enforce"]);
+    world.wait_for_log("the guard holds").await;
+    wait_healed(&world, &before).await;
+    world.settled().await;
+    fire.cease().await;
+    let policies = world.items(&format!("{GROUP}/validatingadmissionpolicies?{OURS}")).await;
+    assert!(policies.iter().all(|policy| !policy["spec"].to_string().contains("'older'")), "{policies:#?}");
+    let binding = world.get(&format!("{GROUP}/validatingadmissionpolicybindings/rempart-grants")).await.unwrap();
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny", "Audit"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_changes_a_policy_or_the_clearance_is_named() {
     let world = World::guarded("named").await;
     apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
     world.settled().await;
     let change = async |path: &str, body: Value| {
-        send(&world.admin, Method::PATCH, &format!("{path}?fieldManager=careless"), Some(&body)).await.unwrap().accepted().unwrap()
+        send(world.writer_of(path), Method::PATCH, &format!("{path}?fieldManager=careless"), Some(&body)).await.unwrap().accepted().unwrap()
     };
     change(&format!("{GROUP}/validatingadmissionpolicies/rempart-pod"), json!({"spec": {"failurePolicy": "Ignore"}})).await;
     change("/apis/rempart.dev/v1alpha1/clearances/cluster", json!({"spec": {"clouds": {"aws": ["restreint"]}}})).await;

@@ -20,8 +20,8 @@ fn requests(world: &World, from: usize) -> BTreeMap<&'static str, Vec<String>> {
         let kind = match (verb, uri.split_once('?').unwrap_or((uri, ""))) {
             ("watch", _) => "watch",
             ("create", (path, "dryRun=All")) if path.contains("/namespaces/rempart-canary/") => "probe",
-            // Which API servers there are to be asked.
-            ("get", ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", "")) => "servers",
+            // Each probe begins with the addresses of the API servers.
+            ("get", ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", _)) => "addresses",
             ("patch", ("/apis/rempart.dev/v1alpha1/clearances/cluster", _)) => "renewal",
             _ => "other",
         };
@@ -70,7 +70,7 @@ async fn assert_idle(world: &World, at_least: Duration) {
     }
     let made = wait_until("two probes since then", async || {
         let made = requests(world, from);
-        if made.get("probe").map_or(0, Vec::len) >= 6 { Ok(made) } else { Err(made) }
+        if made.get("addresses").map_or(0, Vec::len) >= 2 { Ok(made) } else { Err(made) }
     })
     .await;
     let lengths: BTreeMap<_, _> = made.iter().map(|(kind, made)| (*kind, made.len())).collect();
@@ -87,6 +87,6 @@ async fn an_idle_operator_asks_for_nothing_but_watches_probes_and_renewals() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "soak: ten minutes"]
-async fn an_operator_is_idle_for_ten_minutes() {
+async fn soak_an_operator_is_idle_for_ten_minutes() {
     assert_idle(&furnished("idle-soak").await, Duration::from_mins(10)).await;
 }

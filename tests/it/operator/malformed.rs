@@ -26,11 +26,11 @@ async fn store_malformed(world: &World, plural: &str, object: &Value) {
         answer.accepted().unwrap();
     };
     set(&loose(plural)).await;
-    wait_until("the loose form is served", async || try_apply(&world.admin, object).await).await;
+    wait_until("the loose form is served", async || try_apply(world.writer_of(&path_of(plural, object)), object).await).await;
     set(crd.pointer(SPEC_SCHEMA).unwrap()).await;
     let strict = merged(object.clone(), json!({"metadata": {"name": "probe-of-the-form"}}));
     wait_until("the strict form is served again", async || {
-        if let Err(refusal) = try_apply(&world.admin, &strict).await {
+        if let Err(refusal) = try_apply(world.writer_of(&path_of(plural, &strict)), &strict).await {
             return Ok(refusal);
         }
         world.delete(&path_of(plural, &strict)).await;

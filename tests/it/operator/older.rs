@@ -1,9 +1,10 @@
 //! What was there before a namespace got its level.
 
+use http::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
-use crate::cluster::{apply, wait_until};
+use super::world::{World, interne, merged, namespace, plain_cloud, pod, qualified_cloud, restreint};
+use crate::cluster::{apply, send, wait_until};
 
 fn workload(kind: &str, name: &str, replicas: Option<u32>, gate: bool) -> Value {
     let mut template = json!({"metadata": {"labels": {"app": name}}, "spec": pod("x")["spec"]});
@@ -191,4 +192,59 @@ async fn a_daemon_set_whose_pods_all_run_well_gets_its_selector_at_once() {
         if selector == "cleared" { Ok(()) } else { Err(set["spec"]["template"].to_string()) }
     })
     .await;
+}
+
+/// Pods of `emr` with this suffix are changed, evicted and deleted, and their kubelet is heard.
+async fn work(world: &World, suffix: &str) {
+    let kubelet = world.cluster.kubelet("aws-1").await;
+    let path = |name: &str| format!("/api/v1/namespaces/emr/pods/{name}");
+    let named = |name: &str| format!("{name}{suffix}");
+    world.patch(&path("stays"), json!({"metadata": {"labels": {"step": named("x")}}})).await;
+    world.patch(&path("stays"), json!([{"op": "replace", "path": "/spec/containers/0/image", "value": named("i")}])).await;
+    let said = json!({"status": {"message": named("m")}});
+    let said = send(&kubelet, Method::PATCH, &format!("{}/status", path("stays")), Some(&said)).await.unwrap();
+    said.accepted().expect("its kubelet writes its status");
+    let evict = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": named("evicted"), "namespace": "emr"}});
+    let evicted = send(&world.admin, Method::POST, &format!("{}/eviction", path(&named("evicted"))), Some(&evict)).await.unwrap();
+    evicted.accepted().expect("it can be evicted");
+    world.delete(&path(&named("deleted"))).await;
+    world.patch(&path(&named("finalized")), json!({"metadata": {"finalizers": ["example.com/f"]}})).await;
+    world.delete(&path(&named("finalized"))).await;
+    world.patch(&path(&named("finalized")), json!({"metadata": {"finalizers": null}})).await;
+    wait_until("they are gone", async || {
+        let left = world.items("/api/v1/namespaces/emr/pods").await;
+        let left: Vec<_> = left.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(ToOwned::to_owned)).collect();
+        let gone = ["evicted", "deleted", "finalized"].map(named);
+        if left.iter().any(|name| gone.contains(name)) { Err(left) } else { Ok(()) }
+    })
+    .await;
+}
+
+/// A pod on a node that is not cleared, from before its namespace had a level: nobody hinders it, and everybody can see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_older_than_their_level_keep_working_with_and_without_a_clearance() {
+    let mut world = World::guarded("older-pods").await;
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), namespace("emr", None)]).await;
+    world.nodes("aws", 1, "aws").await;
+    let names = ["evicted", "deleted", "finalized", "stays", "evicted-late", "deleted-late", "finalized-late"];
+    for name in names {
+        let quick = merged(pod(name), json!({"spec": {"terminationGracePeriodSeconds": 0}}));
+        wait_until("it is accepted", async || world.create_pod("emr", &quick).await.accepted()).await;
+    }
+    world.wait_pods("emr", names.len()).await;
+    apply(&world.admin, &[namespace("emr", Some("restreint"))]).await;
+    world.wait_condition("sensitivitylevels/restreint", "Compliant", "False", "7 pods on nodes that are not cleared: ").await;
+    world.wait_condition("sensitivitylevels/restreint", "Compliant", "False", "aws-1").await;
+
+    work(&world, "").await;
+    world.wait_condition("sensitivitylevels/restreint", "Compliant", "False", "4 pods on nodes that are not cleared: ").await;
+
+    world.kill();
+    world.delete("/apis/rempart.dev/v1alpha1/clearances/cluster").await;
+    wait_until("new pods are refused", async || {
+        let answer = send(&world.admin, Method::POST, "/api/v1/namespaces/emr/pods?dryRun=All", Some(&pod("new"))).await.unwrap();
+        if answer.status >= 400 { Ok(()) } else { Err(answer.status) }
+    })
+    .await;
+    work(&world, "-late").await;
 }

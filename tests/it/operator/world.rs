@@ -8,12 +8,15 @@ use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, apply, send, wait_until, yaml};
+use crate::cluster::{Cluster, apply, send, try_apply, wait_until, yaml};
+use crate::rights::OPERATOR;
 
 /// A control plane with our CRDs and rights, and with the operator if it was started.
 pub struct World {
     pub cluster: Cluster,
     pub admin: Client,
+    /// The administrator in the operator's name: the only way to the Clearance.
+    pub in_its_name: Client,
     operator: Option<Child>,
     identity: PathBuf,
     log: PathBuf,
@@ -28,14 +31,15 @@ impl World {
     /// The same on a cluster of any kind.
     pub async fn installed_on(cluster: Cluster) -> Self {
         let admin = cluster.admin().await;
-        install(&admin).await;
+        try_install(&admin).await.expect("a new cluster takes everything");
         wait_until("the CRDs are served", async || {
             send(&admin, Method::GET, "/apis/rempart.dev/v1alpha1/clearances", None).await.map_err(|error| error.to_string())?.accepted()
         })
         .await;
+        let in_its_name = cluster.user(OPERATOR, &["system:masters"]).await;
         let identity = cluster.service_account("rempart-system", "rempart");
         let log = cluster.dir().join("operator.log");
-        Self { cluster, admin, operator: None, identity, log }
+        Self { cluster, admin, in_its_name, operator: None, identity, log }
     }
 
     /// The same with the operator running, and seen to hold.
@@ -46,8 +50,9 @@ impl World {
     }
 
     /// Installs what is missing.
-    pub async fn install(&self) {
-        install(&self.admin).await;
+    pub async fn install(&mut self) {
+        wait_until("everything can be installed", async || try_install(&self.admin).await).await;
+        self.identity = self.cluster.service_account("rempart-system", "rempart");
     }
 
     /// Starts the operator and waits until it has seen the API server refuse a violation.
@@ -108,6 +113,14 @@ impl World {
         operator.wait().expect("it can be waited for").code()
     }
 
+    /// What the operator keeps in memory now, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let pid = self.operator.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has memory");
+        resident.trim().trim_end_matches(" kB").parse().expect("it is a number")
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -136,14 +149,19 @@ impl World {
         self.get(path).await.expect("lists can be read")["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// A merge patch as the administrator, who is refused nothing.
+    /// Who may write this, beside the operator.
+    pub fn writer_of(&self, path: &str) -> &Client {
+        if path.contains("/clearances/") { &self.in_its_name } else { &self.admin }
+    }
+
+    /// A merge patch as who may.
     pub async fn patch(&self, path: &str, change: Value) {
-        let answer = send(&self.admin, Method::PATCH, path, Some(&change)).await.expect("the API server answers");
+        let answer = send(self.writer_of(path), Method::PATCH, path, Some(&change)).await.expect("the API server answers");
         answer.accepted().unwrap_or_else(|why| panic!("{path}: {why}"));
     }
 
     pub async fn delete(&self, path: &str) {
-        send(&self.admin, Method::DELETE, path, None)
+        send(self.writer_of(path), Method::DELETE, path, None)
             .await
             .expect("the API server answers")
             .accepted()
@@ -325,10 +343,11 @@ pub fn merged(mut whole: Value, patch: Value) -> Value {
 }
 
 /// Applies what an administrator applies: `kubectl apply --server-side -f crds/ -f deploy/`.
-async fn install(admin: &Client) {
+async fn try_install(admin: &Client) -> Result<(), kube::Error> {
     for object in ["crds", "deploy"].into_iter().flat_map(folder_of) {
-        apply(admin, &[object]).await;
+        try_apply(admin, &object).await?;
     }
+    Ok(())
 }
 
 fn folder_of(folder: &str) -> Vec<Value> {

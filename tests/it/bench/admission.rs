@@ -1,0 +1,122 @@
+//! What the policies add to the creation of a pod.
+
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::{Report, dry_run, median};
+use crate::cluster::{Cluster, apply, wait_until};
+use crate::operator::world::{World, level, merged, namespace, pod, qualified_cloud, restreint};
+
+/// One way to create a pod, and how long each time took.
+struct Contender<'a> {
+    client: &'a Client,
+    namespace: &'static str,
+    pod: Value,
+    times: Vec<Duration>,
+}
+
+impl<'a> Contender<'a> {
+    fn new(client: &'a Client, namespace: &'static str, pod: Value) -> Self {
+        Self { client, namespace, pod, times: Vec::new() }
+    }
+
+    async fn once(&mut self) {
+        let path = format!("/api/v1/namespaces/{}/pods", self.namespace);
+        let begin = Instant::now();
+        let answer = dry_run(self.client, &path, &self.pod).await;
+        self.times.push(begin.elapsed());
+        answer.accepted().expect("it may be created");
+    }
+}
+
+/// Lets the contenders take turns, so that whatever else the machine does meets all of them alike, and gives their medians in ms.
+async fn compete<const N: usize>(mut contenders: [Contender<'_>; N]) -> [f64; N] {
+    for contender in &mut contenders {
+        for _ in 0..200 {
+            contender.once().await;
+        }
+        contender.times.clear();
+    }
+    for _ in 0..60 {
+        for contender in &mut contenders {
+            for _ in 0..25 {
+                contender.once().await;
+            }
+        }
+    }
+    contenders.map(|contender| median(contender.times).as_secs_f64() * 1e3)
+}
+
+fn carrying() -> Value {
+    merged(pod("p"), json!({"spec": {"nodeSelector": {"rempart.node-restriction.kubernetes.io/restreint": "cleared"}}}))
+}
+
+async fn ready(client: &Client, namespaces: &[&str]) {
+    for namespace in namespaces {
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        wait_until("pods can be created", async || dry_run(client, &path, &pod("p")).await.accepted()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "bench: some minutes, on a machine that does nothing else"]
+async fn bench_admission() {
+    let mut report = Report::new("admission");
+    let without = Cluster::start("bench-without", &[]);
+    let bare = without.admin().await;
+    apply(&bare, &[namespace("plain", None)]).await;
+    let mut world = World::installed("bench-with").await;
+    apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
+    world.nodes("snc", 3, "snc").await;
+    world.start().await;
+    world.wait_nodes("snc", "restreint", true).await;
+    apply(&world.admin, &[namespace("plain", None), namespace("secret", Some("restreint"))]).await;
+    let with = world.cluster.admin().await;
+    ready(&bare, &["plain"]).await;
+    ready(&with, &["plain", "secret"]).await;
+
+    let [before, again, plain, bare_pod, carries] = compete([
+        Contender::new(&bare, "plain", pod("p")),
+        Contender::new(&bare, "plain", pod("p")),
+        Contender::new(&with, "plain", pod("p")),
+        Contender::new(&with, "secret", pod("p")),
+        Contender::new(&with, "secret", carrying()),
+    ])
+    .await;
+    report.row("pod CREATE (dry run), no Rempart, p50", &format!("{before:.2} ms"), "", false);
+    report.ratio("the same once more: what chance amounts to", again / before, 1.02);
+    report.ratio("plain namespace, with Rempart against without", plain / before, 1.06);
+    report.ratio("`restreint` namespace against a plain one, the selector is added", bare_pod / plain, 1.9);
+    report.ratio("`restreint` namespace against a plain one, the manifest carries it", carries / plain, 1.4);
+
+    let levels: Vec<Value> = (0..19).map(|i| level(&format!("level-{i}"), json!({"locations": {"storage": ["EEA"]}}), json!({}))).collect();
+    apply(&world.admin, &levels).await;
+    world.nodes("more", 2000, "snc").await;
+    for number in 0..50 {
+        let declared = format!("declared-{number}");
+        apply(&world.admin, &[namespace(&declared, None)]).await;
+        let declarations: Vec<Value> = (0..10)
+            .map(|i| {
+                json!({
+                    "apiVersion": "rempart.dev/v1alpha1", "kind": "DataDeclaration", "metadata": {"name": format!("d-{i}"), "namespace": declared},
+                    "spec": {"level": "restreint", "workloads": {"matchLabels": {"app": format!("a-{i}")}}},
+                })
+            })
+            .collect();
+        apply(&world.admin, &declarations).await;
+    }
+    world.wait_nodes("more", "restreint", true).await;
+    world.settled().await;
+    let [before, plain, bare_pod, carries] = compete([
+        Contender::new(&bare, "plain", pod("p")),
+        Contender::new(&with, "plain", pod("p")),
+        Contender::new(&with, "secret", pod("p")),
+        Contender::new(&with, "secret", carrying()),
+    ])
+    .await;
+    report.ratio("20 levels, 2,000 nodes, 500 declarations: plain namespace, with against without", plain / before, 1.06);
+    report.ratio("20 levels, 2,000 nodes, 500 declarations: selector added, against plain", bare_pod / plain, 1.9);
+    report.ratio("20 levels, 2,000 nodes, 500 declarations: manifest carries it, against plain", carries / plain, 1.4);
+}
