@@ -176,6 +176,11 @@ impl Proxy {
         self.shared.ledger().rules[rule.0].spoilt
     }
 
+    /// How many requests met any rule.
+    pub fn spoilt_by_any(&self) -> usize {
+        self.shared.ledger().rules.iter().map(|rule| rule.spoilt).sum()
+    }
+
     /// From now on nothing is spoilt. What is lost stays lost.
     pub fn heal(&self) {
         let mut ledger = self.shared.ledger();
