@@ -65,6 +65,13 @@ impl Cluster {
         client(config(&self.dir.join("kubeconfig")).await)
     }
 
+    /// The same at one of the API servers.
+    pub async fn admin_at(&self, server: &str) -> Client {
+        let mut config = config(&self.dir.join("kubeconfig")).await;
+        config.cluster_url = server.parse().expect("the supervisor gives URLs");
+        client(config)
+    }
+
     /// A client of any user, by impersonation: for people and for service accounts.
     pub async fn user(&self, name: &str, groups: &[&str]) -> Client {
         let mut config = config(&self.dir.join("kubeconfig")).await;
