@@ -370,3 +370,6 @@ fn read<K: DeserializeOwned>(mut object: DynamicObject) -> Read<K> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

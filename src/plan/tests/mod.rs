@@ -3,6 +3,7 @@
 mod admission;
 mod clearance;
 mod labels;
+mod large;
 mod order;
 mod pods;
 mod reference;

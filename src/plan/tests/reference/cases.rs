@@ -11,9 +11,6 @@ use crate::plan::plan;
 
 type Specs<'a> = &'a [(&'a str, Value)];
 
-/// What holds, clouds, the level, and which clouds it is cleared for.
-type Row = (&'static str, Vec<(&'static str, Value)>, Value, &'static [&'static str]);
-
 /// Clouds and levels at noon in Paris, with a node of each cloud.
 fn scene(clouds: Specs<'_>, levels: Specs<'_>) -> Scene {
     let specs = |specs: Specs<'_>| specs.iter().map(|(name, spec)| ((*name).to_owned(), Some(Spec(spec.clone())))).collect();
@@ -58,86 +55,83 @@ fn owned(ownership: &Value) -> Value {
     json!({"operator": {"legalName": "any", "nonEuropeanOwnership": ownership}})
 }
 
-#[test]
-fn worlds_that_were_once_seen_in_two_ways_are_seen_in_one() {
-    let on = |cloud: &str| json!([{"cloud": cloud, "layer": "IaaS"}]);
+fn on(cloud: &str) -> Value {
+    json!([{"cloud": cloud, "layer": "IaaS"}])
+}
+
+fn asks(qualification: &Value) -> Value {
+    level(&json!({"qualifications": [{"allOf": [qualification]}]}))
+}
+
+fn selected(operator: &str) -> Value {
+    cloud(&json!({"nodes": [{"selector": {"matchExpressions": [{"key": "zone", "operator": operator, "values": []}]}}]}))
+}
+
+/// One cloud `a`, and whether it is cleared for the level.
+fn alone() -> Vec<(&'static str, Value, Value, bool)> {
+    let any = level(&json!({}));
+    let numbered = asks(&json!({"scheme": "secnumcloud", "minimumVersion": "3.2"}));
     let shares = level(&json!({"nonEuropeanOwnership": {"largestPercent": "24", "totalPercent": "39"}}));
     let fresh = level(&json!({"nonEuropeanOwnership": {"maximumAge": "365d"}}));
-    let numbered = level(&json!({"qualifications": [{"allOf": [{"scheme": "secnumcloud", "minimumVersion": "3.2"}]}]}));
-    let keys = level(&json!({"keyCustody": "ExternalKms", "isolation": "DedicatedHost"}));
-    let strong = json!({"keyCustody": "ClientSide", "isolation": "DedicatedZone", "reliesOn": on("base")});
-    let empty =
-        |operator: &str| json!({"nodes": [{"selector": {"matchExpressions": [{"key": "zone", "operator": operator, "values": []}]}}]});
-    let draft = json!({"qualifications": [{"scheme": "eucs", "validFrom": "2026-01-01", "validUntil": "2028-12-31"}]});
-    let draft_on = json!({"qualifications": draft["qualifications"], "reliesOn": on("base")});
-    let renewed = json!({"events": [{"type": "Renewed", "effectiveAt": "2026-11-01T00:00:00Z", "validUntil": "2025-12-31"}]});
-    let candidate = json!({"milestone": "J2", "events": renewed["events"]});
-    let any = level(&json!({}));
+    let in_the_union = level(&json!({"locations": {"storage": ["EU"]}}));
+    let unlike = owned(&json!({"largestPercent": "24", "totalPercent": "9"}));
+    let renewed = json!([{"type": "Renewed", "effectiveAt": "2026-11-01T00:00:00Z", "validUntil": "2025-12-31"}]);
+    let mut unseen = cloud(&held(&json!({"verifiedAt": "2026-11-26"})));
+    unseen["registerMaxAge"] = "35d".into();
+    let reduced = json!([
+        {"type": "ScopeReduced", "effectiveAt": "2026-06-01T00:00:00Z", "covers": {"models": ["PaaS"]}},
+        {"type": "ScopeReduced", "effectiveAt": "2026-07-01T00:00:00Z", "covers": {"models": ["IaaS", "PaaS"]}},
+    ]);
+    vec![
+        ("a selector NotIn with no values is a mistake", selected("NotIn"), any.clone(), false),
+        ("a selector In with no values is a mistake", selected("In"), any.clone(), false),
+        ("a version of many digits is a number", cloud(&held(&json!({"version": "99999999999999999999999.1"}))), numbered, true),
+        ("one holder cannot own more than all together", cloud(&unlike), shares, false),
+        ("figures of a day to come are not known yet", cloud(&owned(&json!({"asOf": "2026-12-25"}))), fresh, false),
+        ("a qualification that is to be verified was not", unseen, qualified(), false),
+        ("a renewal cannot end before the beginning", cloud(&held(&json!({"events": renewed}))), any.clone(), false),
+        ("the dates of a candidate do not count", cloud(&held(&json!({"milestone": "J2", "events": renewed}))), any, true),
+        ("what was last said to be still covered is", cloud(&held(&json!({"events": reduced}))), qualified(), true),
+        ("EU is a place but no country", cloud(&json!({"locations": {"storage": ["EU"]}})), in_the_union, false),
+    ]
+}
 
-    let rows: Vec<Row> = vec![
-        (
-            "a selector NotIn with no values claims no node",
-            vec![("a", cloud(&empty("NotIn"))), ("b", cloud(&json!({})))],
-            any.clone(),
-            &["b"],
-        ),
-        ("a selector In with no values is a mistake", vec![("a", cloud(&empty("In")))], any.clone(), &[]),
-        (
-            "a version of many digits is a number",
-            vec![("a", cloud(&held(&json!({"version": "99999999999999999999999.1"}))))],
-            numbered,
-            &["a"],
-        ),
-        (
-            "one holder cannot own more than all together",
-            vec![("a", cloud(&owned(&json!({"largestPercent": "24", "totalPercent": "9"}))))],
-            shares,
-            &[],
-        ),
-        ("figures of a day to come are not known yet", vec![("a", cloud(&owned(&json!({"asOf": "2026-12-25"}))))], fresh, &[]),
-        (
-            "a qualification that is to be verified was not",
-            vec![("a", {
-                let mut spec = cloud(&held(&json!({"verifiedAt": "2026-11-26"})));
-                spec["registerMaxAge"] = "35d".into();
-                spec
-            })],
-            qualified(),
-            &[],
-        ),
-        ("a renewal cannot end before the beginning", vec![("a", cloud(&held(&renewed)))], any.clone(), &[]),
-        ("the dates of a candidate do not count", vec![("a", cloud(&held(&candidate)))], any.clone(), &["a"]),
-        ("keys and isolation are those of the service", vec![("base", cloud(&json!({}))), ("top", cloud(&strong))], keys, &["top"]),
-        (
-            "a draft satisfies nothing, in no layer",
-            vec![("base", cloud(&draft)), ("top", cloud(&draft_on))],
-            level(&json!({"qualifications": [{"allOf": [{"scheme": "eucs"}]}]})),
-            &[],
-        ),
-        (
-            "a layer with problems lacks nothing of nothing",
-            vec![("base", cloud(&json!({"timeZone": "Mars/Base"}))), ("top", cloud(&json!({"reliesOn": on("base")})))],
-            level(&json!({"nonEuropeanOwnership": {}, "operator": {"seatsIn": []}})),
-            &["top"],
-        ),
-        (
-            "a layer whose nodes cannot be read still holds",
-            vec![("base", cloud(&json!({"nodes": [{"providerID": "("}]}))), ("top", cloud(&json!({"reliesOn": on("base")})))],
-            qualified(),
-            &["top"],
-        ),
-        (
-            "EU is a place but no country",
-            vec![("a", cloud(&json!({"locations": {"storage": ["EU"]}})))],
-            level(&json!({"locations": {"storage": ["EU"]}})),
-            &[],
-        ),
-    ];
-    for (sentence, clouds, level, cleared) in rows {
+/// A cloud `top` on a cloud `base`, and whether it is cleared for the level.
+fn chained() -> Vec<(&'static str, Value, Value, Value, bool)> {
+    let strong = cloud(&json!({"keyCustody": "ClientSide", "isolation": "DedicatedZone", "reliesOn": on("base")}));
+    let keys = level(&json!({"keyCustody": "ExternalKms", "isolation": "DedicatedHost"}));
+    let nothing = level(&json!({"nonEuropeanOwnership": {}, "operator": {"seatsIn": []}}));
+    let plain = cloud(&json!({"reliesOn": on("base")}));
+    let draft = |layers: Value| {
+        let qualifications = json!([{"scheme": "eucs", "validFrom": "2026-01-01", "validUntil": "2028-12-31"}]);
+        cloud(&json!({"qualifications": qualifications, "reliesOn": layers}))
+    };
+    let mut levelled = cloud(&held(&json!({"levels": ["1", "2"]})));
+    levelled["reliesOn"] = on("base");
+    let levels = asks(&json!({"scheme": "secnumcloud", "minimumVersion": "3.2", "levels": ["1"]}));
+    let old = cloud(&held(&json!({"version": "3.1"})));
+    let lost = cloud(&json!({"nodes": [{"providerID": "("}]}));
+    let wrong = cloud(&json!({"timeZone": "Mars/Base"}));
+    vec![
+        ("keys and isolation are those of the service", cloud(&json!({})), strong, keys, true),
+        ("a draft satisfies nothing, in no layer", draft(json!([])), draft(on("base")), asks(&json!({"scheme": "eucs"})), false),
+        ("a layer with problems lacks nothing where nothing is asked", wrong, plain.clone(), nothing, true),
+        ("a layer whose nodes cannot be read still holds", lost, plain, qualified(), true),
+        ("levels of a scheme are those of the service", cloud(&json!({})), levelled.clone(), levels.clone(), true),
+        ("its version is that of every layer", old, levelled, levels, false),
+    ]
+}
+
+#[test]
+fn worlds_that_were_once_seen_in_two_ways_are_seen_in_one() {
+    let alone = alone().into_iter().map(|(sentence, cloud, level, cleared)| (sentence, vec![("a", cloud)], level, cleared));
+    let chained =
+        chained().into_iter().map(|(sentence, base, top, level, cleared)| (sentence, vec![("base", base), ("top", top)], level, cleared));
+    for (sentence, clouds, level, cleared) in alone.chain(chained) {
         let scene = scene(&clouds, &[("l", level)]);
         assert_eq!(differences(&scene), [""; 0], "{sentence}");
         let found = pairs(&plan(&built(&scene.objects).0, scene.now).clearance);
-        let found: Vec<&str> = found.iter().map(|(_, cloud)| cloud.as_str()).collect();
-        assert_eq!(found, cleared, "{sentence}");
+        let last = clouds.last().unwrap().0.to_owned();
+        assert_eq!(found.contains(&("l".to_owned(), last)), cleared, "{sentence}");
     }
 }

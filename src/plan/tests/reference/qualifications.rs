@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{Reference, calendar};
-use crate::api::qualification::{EventType, Qualification, QualificationEvent};
+use crate::api::qualification::{EventType, Qualification, QualificationEvent, Scope};
 use crate::api::trusted_cloud::TrustedCloudSpec;
 
 /// States in which a qualification counts.
@@ -82,12 +82,14 @@ fn is_stale(cloud: &TrustedCloudSpec, held: &Qualification, at: Timestamp) -> bo
     !held.verified_at.is_some_and(|seen| calendar::is_fresh(seen, most, &cloud.time_zone, at))
 }
 
-/// Whether what is offered is among what the decision covers, and among what is left after every reduction.
+/// Whether what is offered is among what the decision covers, and among what was last said to be still covered. Of two that
+/// take effect together, both.
 fn is_in_scope(cloud: &TrustedCloudSpec, held: &Qualification, past: &[&QualificationEvent]) -> bool {
-    let offered = cloud.offering.model;
-    let covered = held.covers.as_ref().is_none_or(|scope| scope.models.contains(&offered));
-    let mut reductions = past.iter().filter(|event| event.type_ == EventType::ScopeReduced);
-    covered && reductions.all(|event| event.covers.as_ref().is_some_and(|scope| scope.models.contains(&offered)))
+    let has_it = |scope: &Scope| scope.models.contains(&cloud.offering.model);
+    let reductions = past.iter().filter(|event| event.type_ == EventType::ScopeReduced);
+    let latest = reductions.clone().map(|event| event.effective_at).max();
+    let mut in_effect = reductions.filter(|event| Some(event.effective_at) == latest);
+    held.covers.as_ref().is_none_or(has_it) && in_effect.all(|event| event.covers.as_ref().is_some_and(has_it))
 }
 
 /// Instants at which the state of a qualification may change.

@@ -84,15 +84,18 @@ impl<'a> Reference<'a> {
         let Some(requirements) = self.extended(level) else { return false };
         let chain: Vec<String> = self.below(cloud).into_iter().chain([cloud.to_owned()]).collect();
         self.is_sound(cloud)
-            && requirements.iter().all(|requires| self.delivers(cloud, requires))
+            && requirements.iter().all(|requires| self.delivers(cloud, requires, at))
             && chain.iter().all(|cloud| requirements.iter().all(|requires| self.meets(cloud, requires, at)))
     }
 
-    /// What is a property of the service as it is delivered, whatever the layers under it do: key custody is an axis of its own
-    /// (catalogue.md, rule 6), and so is who else is on the machines.
-    fn delivers(&self, cloud: &str, requires: &Requires) -> bool {
+    /// What is asked of the service as it is delivered. Its qualifications look at the layers themselves; key custody is an axis
+    /// of its own (catalogue.md, rule 6), and so is who else is on the machines.
+    fn delivers(&self, cloud: &str, requires: &Requires, at: Timestamp) -> bool {
         let spec = self.known(cloud);
-        requires.key_custody.is_none_or(|least| spec.is_some_and(|spec| spec.key_custody.is_some_and(|found| found >= least)))
+        let mut alternatives = requires.qualifications.iter();
+        let qualified = alternatives.any(|one| one.all_of.iter().all(|required| self.is_qualified(cloud, required, at)));
+        (requires.qualifications.is_empty() || qualified)
+            && requires.key_custody.is_none_or(|least| spec.is_some_and(|spec| spec.key_custody.is_some_and(|found| found >= least)))
             && requires.isolation.is_none_or(|least| spec.is_some_and(|spec| spec.isolation.is_some_and(|found| found >= least)))
     }
 
@@ -113,23 +116,25 @@ impl<'a> Reference<'a> {
         let in_place = |(allowed, found): (&Vec<Place>, &Vec<Country>)| {
             allowed.is_empty() || !found.is_empty() && found.iter().all(|country| is_in(country, allowed))
         };
-        let qualified = requires.qualifications.iter().any(|one| one.all_of.iter().all(|required| self.is_qualified(cloud, required, at)));
         let operator = spec.and_then(|spec| spec.operator.as_ref());
         let ownership = operator.and_then(|operator| operator.non_european_ownership.as_ref());
         let zone = spec.map_or("UTC", |spec| &spec.time_zone);
-        (requires.qualifications.is_empty() || qualified)
-            && places.into_iter().all(in_place)
+        places.into_iter().all(in_place)
             && requires.operator.as_ref().is_none_or(|required| is_seated(operator, required))
             && requires.non_european_ownership.as_ref().is_none_or(|required| is_held(ownership, required, zone, at))
     }
 
+    /// A qualified layer on a qualified infrastructure (catalogue.md, rule 8): each holds the scheme, in the version that is asked
+    /// for. The levels of the scheme are those of the service as it is delivered.
     fn is_qualified(&self, cloud: &str, required: &RequiredQualification, at: Timestamp) -> bool {
-        !DRAFTS.contains(&required.scheme.0.as_str())
-            && self.holds(cloud, &required.scheme.0, at, |held: &Qualification| {
-                let version =
-                    required.minimum_version.as_ref().is_none_or(|least| held.version.as_ref().is_some_and(|v| is_least(v, least)));
-                version && required.levels.iter().all(|level| held.levels.contains(level))
-            })
+        let scheme = required.scheme.0.as_str();
+        let in_version = |held: &Qualification| {
+            required.minimum_version.as_ref().is_none_or(|least| held.version.as_ref().is_some_and(|version| is_least(version, least)))
+        };
+        let with_levels = |held: &Qualification| required.levels.iter().all(|level| held.levels.contains(level));
+        !DRAFTS.contains(&scheme)
+            && self.holds(cloud, scheme, at, |held| in_version(held) && with_levels(held))
+            && self.below(cloud).iter().all(|layer| self.holds(layer, scheme, at, in_version))
     }
 }
 
