@@ -61,7 +61,7 @@ fn apiservices() -> Vec<Case> {
         "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": null}},
         "spec": {"service": {"namespace": "plain", "name": "forger"}, "insecureSkipTLSVerify": true},
     });
-    let served = "the API server itself serves rempart.dev";
+    let served = "the API server itself serves this group";
     let service = |group: &str| {
         json!({
             "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": format!("v2.{group}")},
@@ -81,13 +81,29 @@ fn apiservices() -> Vec<Case> {
             elsewhere.clone(),
             Refused(served),
         ),
-        patch(binding, "attack C1 by an administrator", Who::Admin, APISERVICE, elsewhere, Refused(served)),
+        patch(binding, "attack C1 by an administrator", Who::Admin, APISERVICE, elsewhere.clone(), Refused(served)),
         patch(
             binding,
             "attack C1 the API server is to let go of it",
             Who::Clusterer,
             APISERVICE,
             json!({"metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": null}}}),
+            Refused(served),
+        ),
+        patch(
+            binding,
+            "attack C1 another server is asked for the policies",
+            Who::Clusterer,
+            "/apis/apiregistration.k8s.io/v1/apiservices/v1.admissionregistration.k8s.io",
+            elsewhere.clone(),
+            Refused(served),
+        ),
+        patch(
+            binding,
+            "attack C1 another server is asked for namespaces",
+            Who::Clusterer,
+            "/apis/apiregistration.k8s.io/v1/apiservices/v1.",
+            elsewhere.clone(),
             Refused(served),
         ),
         request(binding, "attack C1 it is deleted", Who::Clusterer, Method::DELETE, APISERVICE, Value::Null, Refused(served)),
