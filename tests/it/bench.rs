@@ -4,6 +4,7 @@
 
 mod admission;
 mod fleet;
+mod large;
 
 use std::fmt::Write as _;
 use std::fs;

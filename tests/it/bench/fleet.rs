@@ -10,7 +10,7 @@ use super::{Report, dry_run, median, until};
 use crate::cluster::{Cluster, apply, send, wait_until};
 use crate::operator::world::{World, level, namespace, pod, qualified_cloud, restreint};
 
-const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/big";
+pub(super) const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/big";
 
 /// 5 levels, 20 clouds, 2,000 nodes, 700 of them of one cloud, on two API servers.
 async fn fleet() -> World {
@@ -34,7 +34,7 @@ async fn fleet() -> World {
 }
 
 /// How long plans took, by the operator's own log: all there were since the log had this length.
-fn plans(world: &World, from: usize) -> Vec<Duration> {
+pub(super) fn plans(world: &World, from: usize) -> Vec<Duration> {
     let log = world.log();
     let took = log[from..].lines().filter_map(|line| line.split_once("took=")).map(|(_, took)| took.trim());
     took.filter_map(|took| {
