@@ -13,7 +13,7 @@ use crate::proxy::{Fault, On, Proxy};
 
 /// A life as in [`lives_with`] takes some 170 requests when nothing is wrong. A connection that is reset takes all watches with
 /// it, and each begins with a list; who spins asks many thousand times.
-const MOST_REQUESTS: usize = 1000;
+const MOST_REQUESTS: usize = 600;
 
 /// One thing that goes wrong: for which requests, for which of them, and what.
 type Wrong = (On, fn(usize) -> bool, Fault);
@@ -57,6 +57,11 @@ async fn lives_with(name: &str, wrongs: &[Wrong]) {
 /// One of five, without a rhythm that what is tried again could fall into.
 fn a_fifth(number: usize) -> bool {
     Sha256::digest(number.to_be_bytes())[0] < 51
+}
+
+/// One of ten: a connection that is reset takes with it whatever else is asked over it.
+fn a_tenth(number: usize) -> bool {
+    Sha256::digest(number.to_be_bytes())[0] < 26
 }
 
 fn each(_: usize) -> bool {
@@ -123,12 +128,12 @@ async fn an_api_server_that_is_not_available_is_outlived() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_reset_before_anything_happened_are_outlived() {
-    lives_with("faults-reset-before", &[(any(), a_fifth, Fault::ResetBefore)]).await;
+    lives_with("faults-reset-before", &[(any(), a_tenth, Fault::ResetBefore)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_lost_are_outlived() {
-    lives_with("faults-reset-after", &[(any(), a_fifth, Fault::ResetAfter)]).await;
+    lives_with("faults-reset-after", &[(any(), a_tenth, Fault::ResetAfter)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
