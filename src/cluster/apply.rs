@@ -38,10 +38,19 @@ pub struct Writer {
 /// What came of the steps of a plan.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Writes that failed, by key, and what the API server said.
-    pub failures: BTreeMap<String, String>,
+    /// Writes that failed, by key.
+    pub failures: BTreeMap<String, Refusal>,
     /// The writes that were made.
     pub written: Vec<Step>,
+}
+
+/// Why a write failed.
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    /// What the API server said.
+    pub why: String,
+    /// How long it asks not to be asked again.
+    pub wait: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +97,7 @@ impl Writer {
         applied
     }
 
-    async fn make(&self, step: Step) -> (Step, Result<(), String>) {
+    async fn make(&self, step: Step) -> (Step, Result<(), Refusal>) {
         let key = step.key();
         let kind = key.split('/').next().unwrap_or_default().to_owned();
         let outcome = match tokio::time::timeout(TIME_OUT, self.write(step.clone())).await {
@@ -100,7 +109,11 @@ impl Writer {
             Ok(()) => info!(what = key, "written"),
             Err(error) => warn!(what = key, %error, "not written"),
         }
-        (step, outcome.map_err(|error| error.to_string()))
+        let refusal = |error: WriteError| Refusal {
+            why: error.to_string(),
+            wait: if let WriteError::Refused(error) = &error { asked_to_wait(error) } else { Duration::ZERO },
+        };
+        (step, outcome.map_err(refusal))
     }
 
     async fn write(&self, step: Step) -> Result<(), WriteError> {
@@ -293,6 +306,12 @@ fn reference<K: Resource<DynamicType = ()>>(namespace: Option<String>, name: &st
         uid: Some(uid.to_owned()),
         ..ObjectReference::default()
     }
+}
+
+/// How long the API server asks not to be asked again: the header `Retry-After`, where it repeats it in the body.
+pub(super) fn asked_to_wait(error: &kube::Error) -> Duration {
+    let details = if let kube::Error::Api(status) = error { status.details.as_ref() } else { None };
+    Duration::from_secs(details.map_or(0, |details| details.retry_after_seconds.into()))
 }
 
 /// What the API server said, without the debug form of the whole status.

@@ -15,7 +15,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::apply::said;
+use super::apply::{asked_to_wait, said};
 
 /// How long the answer to an ordinary request, and the beginning of the answer to a watch, may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(15);
@@ -87,8 +87,9 @@ where
             if trouble.is_gone() || matches!(trouble, Trouble::Silent) || follower.failures >= BROKEN_AFTER {
                 follower.version = None;
             }
+            let asked = if let Trouble::Refused(error) = &trouble { asked_to_wait(error) } else { Duration::ZERO };
             (follower.tell)(Err(trouble));
-            let pause = PAUSE.0.saturating_mul(1 << (follower.failures - 1).min(10)).min(PAUSE.1);
+            let pause = PAUSE.0.saturating_mul(1 << (follower.failures - 1).min(10)).max(asked).min(PAUSE.1);
             sleep(pause + pause * chance(100) / 200).await;
         }
     }

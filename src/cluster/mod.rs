@@ -9,7 +9,7 @@ mod probe;
 mod watched;
 
 pub use apiservers::ApiServers;
-pub use apply::{Applied, Writer};
+pub use apply::{Applied, Refusal, Writer};
 pub use connect::{ConnectError, connect, host};
 pub use observe::World;
 pub use probe::{Aim, probe};

@@ -47,20 +47,20 @@ impl Retries {
     /// Keeps what came of it.
     pub(super) fn record(&mut self, applied: Applied) {
         for step in applied.written {
-            self.keep(step.key(), UNSEEN, Ok(step));
+            self.keep(step.key(), UNSEEN, Duration::ZERO, Ok(step));
         }
-        for (key, error) in applied.failures {
-            self.keep(key, FIRST, Err(error));
+        for (key, refusal) in applied.failures {
+            self.keep(key, FIRST, refusal.wait, Err(refusal.why));
         }
     }
 
-    fn keep(&mut self, key: String, first: Duration, outcome: Result<Step, String>) {
+    fn keep(&mut self, key: String, first: Duration, asked: Duration, outcome: Result<Step, String>) {
         let before = self.0.get(&key).filter(|before| match (&before.outcome, &outcome) {
             (Ok(_), Ok(step)) => before.has_nothing_new_in(step),
             (before, after) => before.is_err() && after.is_err(),
         });
         let times = before.map_or(0, |before| before.times.saturating_add(1));
-        let pause = first.saturating_mul(1 << times.min(10)).min(LONGEST);
+        let pause = first.saturating_mul(1 << times.min(10)).max(asked).min(LONGEST);
         self.0.insert(key, Tried { times, not_before: Instant::now() + pause, outcome });
     }
 
@@ -125,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::api::LevelClearance;
+    use crate::cluster::Refusal;
     use crate::plan::Relabel;
 
     fn label(name: &str, value: Option<&str>) -> Step {
@@ -137,7 +138,11 @@ mod tests {
     }
 
     fn failed(key: &str) -> Applied {
-        Applied { failures: [(key.to_owned(), "refused".to_owned())].into(), written: Vec::new() }
+        failed_for(key, Duration::ZERO)
+    }
+
+    fn failed_for(key: &str, wait: Duration) -> Applied {
+        Applied { failures: [(key.to_owned(), Refusal { why: "refused".to_owned(), wait })].into(), written: Vec::new() }
     }
 
     fn written(step: Step) -> Applied {
@@ -160,6 +165,16 @@ mod tests {
         retries.0.get_mut("Node/b +").unwrap().not_before = Instant::now();
         retries.record(failed("Clearance/cluster"));
         assert!(retries.next().unwrap() > Duration::from_millis(100));
+    }
+
+    #[test]
+    fn an_api_server_that_asks_for_patience_gets_as_much_as_there_is() {
+        for (asked, given) in [(0, 500), (3, 3_000), (3_600, 10_000)] {
+            let (mut retries, begin) = (Retries::default(), Instant::now());
+            retries.record(failed_for("Node/b +", Duration::from_secs(asked)));
+            let (not_before, given) = (retries.0["Node/b +"].not_before, Duration::from_millis(given));
+            assert!((begin + given..=Instant::now() + given).contains(&not_before), "{asked}");
+        }
     }
 
     #[test]

@@ -92,8 +92,11 @@ func launch(ctx context.Context, l layout, wanted size) (description, error) {
 		return description{}, err
 	}
 	defer log.Close()
-	supervisor := exec.Command(self, "serve", "--dir", l.dir,
-		"--nodes", strconv.Itoa(wanted.nodes), "--apiservers", strconv.Itoa(wanted.apiservers))
+	arguments := []string{"serve", "--dir", l.dir, "--nodes", strconv.Itoa(wanted.nodes), "--apiservers", strconv.Itoa(wanted.apiservers)}
+	for _, flag := range wanted.flags {
+		arguments = append(arguments, "--apiserver-flag", flag)
+	}
+	supervisor := exec.Command(self, arguments...)
 	supervisor.Stdout, supervisor.Stderr = log, log
 	supervisor.SysProcAttr = detached()
 	if err := supervisor.Start(); err != nil {

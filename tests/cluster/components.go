@@ -39,7 +39,7 @@ type controlPlane struct {
 const serviceRange = "10.96.0.0/16"
 
 // design writes the certificates, kubeconfigs and manifests of a new control plane.
-func design(l layout, t tools, apiservers int) (*controlPlane, error) {
+func design(l layout, t tools, wanted size) (*controlPlane, error) {
 	if err := l.clear(); err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func design(l layout, t tools, apiservers int) (*controlPlane, error) {
 		return nil, err
 	}
 	// Two for etcd, one each for the scheduler, the controller manager and kwok.
-	ports, err := freePorts(5 + apiservers)
+	ports, err := freePorts(5 + wanted.apiservers)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func design(l layout, t tools, apiservers int) (*controlPlane, error) {
 	plane.store = "http://" + loopback(ports[0])
 	plane.components = append(plane.components, plane.etcd(plane.store, "http://"+loopback(ports[1])))
 	for i, port := range ports[5:] {
-		plane.components = append(plane.components, plane.apiserver(i, port, plane.store))
+		plane.components = append(plane.components, plane.apiserver(i, port, plane.store, wanted.flags))
 	}
 	plane.components = append(plane.components,
 		plane.controllerManager(ports[2]),
@@ -139,11 +139,11 @@ func (p *controlPlane) etcd(clients, peers string) *component {
 	}
 }
 
-func (p *controlPlane) apiserver(index, port int, etcd string) *component {
+func (p *controlPlane) apiserver(index, port int, etcd string, flags []string) *component {
 	return &component{
 		name: numbered("apiserver", index),
 		path: p.tools.apiserver,
-		arguments: []string{
+		arguments: append([]string{
 			"--bind-address=127.0.0.1",
 			"--advertise-address=127.0.0.1",
 			fmt.Sprintf("--secure-port=%d", port),
@@ -171,7 +171,7 @@ func (p *controlPlane) apiserver(index, port int, etcd string) *component {
 			"--audit-log-path=" + p.layout.audit(index),
 			// In MiB: a log that is rotated away cannot be read by a test.
 			"--audit-log-maxsize=100000",
-		},
+		}, flags...),
 		ready: p.answers(p.servers[index] + "/readyz"),
 	}
 }

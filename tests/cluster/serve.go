@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,13 +56,24 @@ func serveCommand(ctx context.Context, arguments []string) error {
 	return err
 }
 
-// size is how large a control plane is to be.
-type size struct{ nodes, apiservers int }
+// size is how large a control plane is to be, and what is unusual about it.
+type size struct {
+	nodes, apiservers int
+	// flags are given to every API server, after its own.
+	flags []string
+}
 
 func sizeFlags(flags *flag.FlagSet) *size {
 	wanted := &size{}
 	flags.IntVar(&wanted.nodes, "nodes", 0, "nodes that kwok plays")
 	flags.IntVar(&wanted.apiservers, "apiservers", 1, "API servers on the one etcd")
+	flags.Func("apiserver-flag", "a flag more for every API server; may be given several times", func(text string) error {
+		if !strings.HasPrefix(text, "--") {
+			return fmt.Errorf("%q is no flag; give one such as --disable-admission-plugins=PodSecurity", text)
+		}
+		wanted.flags = append(wanted.flags, text)
+		return nil
+	})
 	return wanted
 }
 
@@ -139,7 +151,7 @@ func start(ctx context.Context, l layout, t tools, wanted size) (*serving, error
 }
 
 func startOnce(ctx context.Context, l layout, t tools, wanted size) (*serving, error) {
-	plane, err := design(l, t, wanted.apiservers)
+	plane, err := design(l, t, wanted)
 	if err != nil {
 		return nil, err
 	}

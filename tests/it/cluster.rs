@@ -65,6 +65,13 @@ impl Cluster {
         client(config(&self.dir.join("kubeconfig")).await)
     }
 
+    /// The same at one of the API servers.
+    pub async fn admin_at(&self, server: &str) -> Client {
+        let mut config = config(&self.dir.join("kubeconfig")).await;
+        config.cluster_url = server.parse().expect("the supervisor gives URLs");
+        client(config)
+    }
+
     /// A client of any user, by impersonation: for people and for service accounts.
     pub async fn user(&self, name: &str, groups: &[&str]) -> Client {
         let mut config = config(&self.dir.join("kubeconfig")).await;
@@ -131,9 +138,10 @@ impl Cluster {
         self.description()["servers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// A client of the administrator for each API server.
-    pub async fn each_server(&self) -> Vec<Client> {
-        let given = config(&self.dir.join("kubeconfig")).await;
+    /// A client of the scheduler for each API server.
+    pub async fn schedulers(&self) -> Vec<Client> {
+        let mut given = config(&self.dir.join("kubeconfig")).await;
+        given.auth_info.impersonate = Some("system:kube-scheduler".to_owned());
         let of = |url: String| {
             let mut config = given.clone();
             config.cluster_url = url.parse().expect("it is a URL");

@@ -1,7 +1,6 @@
 //! A proxy between the operator and its API servers. It spoils the requests that it is told to spoil, and remembers all of them.
 //!
 //! It belongs to the runtime of its test and ends with it.
-#![expect(dead_code, reason = "more is spoilt by the tests that come next")]
 
 use std::io;
 use std::net::SocketAddr;
@@ -59,6 +58,8 @@ pub enum Fault {
     Mute,
     /// Every event comes so much later.
     Delay(Duration),
+    /// Every event comes so long after the one before.
+    Trickle(Duration),
 }
 
 /// Which requests a fault is for.
@@ -173,6 +174,11 @@ impl Proxy {
     /// How many requests met this rule.
     pub fn spoilt(&self, rule: RuleId) -> usize {
         self.shared.ledger().rules[rule.0].spoilt
+    }
+
+    /// How many requests met any rule.
+    pub fn spoilt_by_any(&self) -> usize {
+        self.shared.ledger().rules.iter().map(|rule| rule.spoilt).sum()
     }
 
     /// From now on nothing is spoilt. What is lost stays lost.
@@ -346,6 +352,10 @@ fn spoilt(
         Some(Fault::Repeat) => Box::pin(events.map_ok(|event| event.clone() + &event)),
         Some(Fault::Lose) => Box::pin(events.filter_map(lost)),
         Some(Fault::Mute) => Box::pin(events.filter_map(lost).chain(stream::pending())),
+        Some(Fault::Trickle(time)) => Box::pin(events.then(move |event| async move {
+            tokio::time::sleep(time).await;
+            event
+        })),
         Some(Fault::Delay(time)) => Box::pin(
             events
                 .map(move |event| async move {

@@ -11,7 +11,7 @@ use rempart::guard::{AdmissionObject, Settings, policies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::{apply, send, wait_until, yaml};
+use crate::cluster::{apply, send, try_apply, wait_until, yaml};
 use crate::operator::world::World;
 
 /// Whose rights they are.
@@ -21,12 +21,14 @@ pub const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
 const EVERYBODY: [(&str, &str, &str); 1] = [("create", "authentication.k8s.io", "selfsubjectreviews")];
 
 /// Rights that no request uses, and who needs them instead.
-const ASKED_BY_OTHERS: [(&str, &str, &str); 4] = [
+const ASKED_BY_OTHERS: [(&str, &str, &str); 5] = [
     // The API server lets nobody write a policy or binding who may not read its parameters; see `a_policy_is_written_by_who_may_read_its_parameters`.
     ("get", "rempart.dev", "clearances"),
     ("get", "rempart.dev", "datadeclarations"),
     ("get", "rbac.authorization.k8s.io", "clusterroles"),
     ("list", "rbac.authorization.k8s.io", "clusterroles"),
+    // A patch by server-side apply that makes an object is a patch in the audit log; see `the_clearance_is_made_by_who_may_create_it`.
+    ("create", "rempart.dev", "clearances"),
 ];
 
 /// One request of the operator.
@@ -199,6 +201,28 @@ fn a_right_too_many_and_a_right_too_few_are_found() {
     }
 }
 
+/// Why the operator may `create` what it only patches.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clearance_is_made_by_who_may_create_it() {
+    let world = World::installed("rights-create").await;
+    let operator = world.cluster.user(OPERATOR, &["system:serviceaccounts", "system:authenticated"]).await;
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/rempart-operator";
+    let role = world.get(path).await.unwrap();
+    let mut fewer: Vec<Value> = role["rules"].as_array().cloned().unwrap_or_default();
+    for rule in fewer.iter_mut().filter(|rule| rule["resources"] == json!(["clearances"])) {
+        rule["verbs"].as_array_mut().unwrap().retain(|verb| verb != "create");
+    }
+    world.patch(path, json!({"rules": fewer})).await;
+    let clearance = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "Clearance", "metadata": {"name": "cluster"}, "spec": {}});
+    wait_until("it cannot be made", async || match try_apply(&operator, &clearance).await {
+        Err(kube::Error::Api(status)) if status.message.contains("cannot create resource \"clearances\"") => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    world.patch(path, json!({"rules": role["rules"]})).await;
+    wait_until("it can be made", async || try_apply(&operator, &clearance).await).await;
+}
+
 /// Why the operator may `get` what it only watches: without that, the API server does not let it write the policies and
 /// bindings that name these kinds as their parameters.
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +232,7 @@ async fn a_policy_is_written_by_who_may_read_its_parameters() {
     let role = world.get(path).await.unwrap();
     let operator = world.cluster.user(OPERATOR, &["system:serviceaccounts", "system:authenticated"]).await;
     let policies = policies(&Settings::default());
-    for (verb, group, resource) in ASKED_BY_OTHERS {
+    for (verb, group, resource) in ASKED_BY_OTHERS.into_iter().filter(|(verb, ..)| *verb != "create") {
         let kind = match resource {
             "clearances" => "Clearance",
             "datadeclarations" => "DataDeclaration",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Report, dry_run, median};
 use crate::cluster::{Cluster, apply, wait_until};
-use crate::operator::world::{World, level, merged, namespace, pod, qualified_cloud, restreint};
+use crate::operator::world::{World, create_nodes, level, merged, namespace, pod, qualified_cloud, restreint};
 
 /// One way to create a pod, and how long each time took.
 struct Contender<'a> {
@@ -94,6 +94,8 @@ async fn bench_admission() {
     let levels: Vec<Value> = (0..19).map(|i| level(&format!("level-{i}"), json!({"locations": {"storage": ["EEA"]}}), json!({}))).collect();
     apply(&world.admin, &levels).await;
     world.nodes("more", 2000, "snc").await;
+    // Their heartbeats are a load, with Rempart and without.
+    create_nodes(&bare, "more", 2003, "snc").await;
     for number in 0..50 {
         let declared = format!("declared-{number}");
         apply(&world.admin, &[namespace(&declared, None)]).await;

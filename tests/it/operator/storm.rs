@@ -53,7 +53,7 @@ fn spoil(proxy: &Proxy, seed: u32) {
     }
 }
 
-async fn installed(name: &str) -> (World, Proxy) {
+pub(super) async fn installed(name: &str) -> (World, Proxy) {
     let mut world = World::installed(name).await;
     let proxy = Proxy::start(&world.cluster).await;
     world.speak_to(&proxy.url());
@@ -114,7 +114,9 @@ async fn assert_weathers(name: &str, seed: u32, time: Duration) {
     let ((calm, calm_proxy), (mut world, proxy)) = tokio::join!(installed(&calm), installed(name));
     spoil(&proxy, seed);
     let (in_calm, in_storm) = tokio::join!(live(&calm, &calm_proxy, time), live(&world, &proxy, time));
-    eprintln!("{name}: {in_calm} requests without faults, {in_storm} with them");
+    let spoilt = proxy.spoilt_by_any();
+    eprintln!("{name}: {in_calm} requests without faults; {in_storm} with them, {spoilt} spoilt");
+    assert!(spoilt * 20 > in_storm, "{spoilt} of {in_storm} requests are no storm");
     end(&calm).await;
     calm.settled().await;
     end(&world).await;

@@ -67,11 +67,10 @@ async fn wait_suspended(world: &World) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "soak: a minute of watches that bring nothing and never end"]
-async fn soak_a_watch_that_has_died_without_a_word_is_noticed_and_begun_anew() {
-    let (world, proxy) = settled("unheard-mute").await;
-    let mute = proxy.spoil(clouds(), |_| true, Fault::Mute);
+/// Watches bring nothing, and the news is seen all the same.
+async fn assert_seen_without_events(name: &str, fault: Fault, which: fn(usize) -> bool) {
+    let (world, proxy) = settled(name).await;
+    let mute = proxy.spoil(clouds(), which, fault);
     proxy.hang_up(&clouds());
     wait_until("the watch is a mute one", async || if proxy.spoilt(mute) > 0 { Ok(()) } else { Err(world.log()) }).await;
     world.patch(CLOUD, suspension(Timestamp::now())).await;
@@ -79,6 +78,18 @@ async fn soak_a_watch_that_has_died_without_a_word_is_noticed_and_begun_anew() {
     wait_suspended(&world).await;
     eprintln!("a suspension that the watch did not bring was seen after {:?}", begin.elapsed());
     world.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "soak: a minute of watches that bring nothing and never end"]
+async fn soak_a_watch_that_has_died_without_a_word_is_noticed_and_begun_anew() {
+    assert_seen_without_events("unheard-mute", Fault::Mute, |_| true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "soak: a minute of a watch that ends as it should and has brought nothing"]
+async fn soak_what_a_watch_has_lost_the_next_one_brings() {
+    assert_seen_without_events("unheard-lost", Fault::Lose, |number| number == 1).await;
 }
 
 /// Nobody can see that the cloud is suspended; so the level closes by itself, in time. Afterwards everything is as it should be.

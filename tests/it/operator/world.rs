@@ -192,10 +192,7 @@ impl World {
 
     /// Nodes named `<prefix>-<number>` of the cloud whose provider IDs begin with `kwok://<cloud>/`.
     pub async fn nodes(&self, prefix: &str, count: usize, cloud: &str) {
-        let nodes: Vec<Value> = (1..=count).map(|number| node(&format!("{prefix}-{number}"), cloud)).collect();
-        for chunk in nodes.chunks(50) {
-            futures::future::join_all(chunk.iter().map(|node| apply(&self.admin, std::slice::from_ref(node)))).await;
-        }
+        create_nodes(&self.admin, prefix, count, cloud).await;
     }
 
     /// Waits until every node with this prefix is Ready and labelled, or not, with the clearance of `level`.
@@ -258,6 +255,14 @@ impl Drop for World {
 pub fn condition(object: &Value, type_: &str) -> Value {
     let conditions = object["status"]["conditions"].as_array();
     conditions.and_then(|all| all.iter().find(|condition| condition["type"] == type_)).cloned().unwrap_or_default()
+}
+
+/// Nodes named `<prefix>-<number>` of the cloud whose provider IDs begin with `kwok://<cloud>/`.
+pub async fn create_nodes(client: &Client, prefix: &str, count: usize, cloud: &str) {
+    let nodes: Vec<Value> = (1..=count).map(|number| node(&format!("{prefix}-{number}"), cloud)).collect();
+    for chunk in nodes.chunks(50) {
+        futures::future::join_all(chunk.iter().map(|node| apply(client, std::slice::from_ref(node)))).await;
+    }
 }
 
 /// A node that kwok manages.

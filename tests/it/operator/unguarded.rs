@@ -1,0 +1,44 @@
+//! An API server that does not do its part: the operator sees it, and says so.
+
+use http::Method;
+use serde_json::json;
+
+use super::world::{World, merged, namespace, node, pod, qualified_cloud, restreint};
+use crate::cluster::{Cluster, apply, send, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_without_validating_policies_is_open_and_that_is_said() {
+    let flag = "--disable-admission-plugins=ValidatingAdmissionPolicy";
+    let mut world = World::installed_on(Cluster::start("no-validation", &["--apiserver-flag", flag])).await;
+    world.launch_with(&["--probe-every", "1s"]);
+    apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
+    let level = world.wait_condition("sensitivitylevels/restreint", "Enforced", "False", "was let pass in namespace rempart-canary").await;
+    let conditions = level["status"]["conditions"].to_string();
+    assert!(conditions.contains("ProbeAdmitted"), "{conditions}");
+    world.wait_for_log("the guard is open").await;
+}
+
+/// As before Kubernetes 1.36: nothing adds the selector, so manifests carry it, and all that is refused is refused as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_without_mutating_policies_refuses_as_ever_and_manifests_carry_the_selector() {
+    let flag = "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false";
+    let other = "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false";
+    let flags =
+        ["--apiserver-flag", flag, "--apiserver-flag", other, "--apiserver-flag", "--disable-admission-plugins=MutatingAdmissionPolicy"];
+    let mut world = World::installed_on(Cluster::start("no-mutation", &flags)).await;
+    world.start().await;
+    apply(&world.admin, &[qualified_cloud("snc"), restreint(), namespace("secret", Some("restreint"))]).await;
+    apply(&world.admin, &[node("snc-1", "snc")]).await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "manifests must carry the nodeSelector themselves").await;
+
+    wait_until("a pod without its selector is refused", async || {
+        let answer = send(&world.admin, Method::POST, "/api/v1/namespaces/secret/pods?dryRun=All", Some(&pod("bare"))).await.unwrap();
+        if answer.refusal().contains("nodeSelector") { Ok(()) } else { Err(answer.body) }
+    })
+    .await;
+    let selector = json!({"spec": {"nodeSelector": {"rempart.node-restriction.kubernetes.io/restreint": "cleared"}}});
+    world.create_pod("secret", &merged(pod("carries"), selector)).await.accepted().unwrap();
+    let placed = world.wait_pods("secret", 1).await;
+    assert_eq!(placed[0].1.as_deref(), Some("snc-1"));
+}
