@@ -45,7 +45,7 @@ static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
 fn custom<K: CustomResourceExt>(namespaced: bool) -> BoxedStrategy<Value> {
     let kind = K::crd().spec.names.kind;
     let part = |name: &str| SCHEMAS[&kind].get(name).map_or(Just(Value::Null).boxed(), |schema| schema::value(schema, name));
-    let whole = (objects::metadata(namespaced), part("spec"), proptest::option::of(part("status")));
+    let whole = (objects::metadata(namespaced, objects::label()), part("spec"), proptest::option::of(part("status")));
     whole
         .prop_map(move |(mut metadata, spec, status)| {
             // An API server counts the generations of these kinds.
