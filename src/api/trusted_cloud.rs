@@ -47,7 +47,9 @@ pub struct TrustedCloudSpec {
     /// How far the machines are shared with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
-    /// The layers below. Trust follows the chain: what a layer lacks, this cloud lacks.
+    /// The layers below. Trust follows the chain: seats, parent, ownership and places are asked of every layer, and a qualification
+    /// counts only if each layer holds its scheme, in the version asked for. Key custody, isolation and the levels of a scheme are
+    /// those of this service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub relies_on: Vec<Layer>,

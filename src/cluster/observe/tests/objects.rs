@@ -4,6 +4,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::string::string_regex;
 use serde_json::{Map, Value, json};
 
 use super::schema::{NAMES, instant, text};
@@ -17,7 +18,14 @@ fn object(fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Va
         .boxed()
 }
 
-fn name() -> BoxedStrategy<String> {
+/// A name that the rules of our kinds let through; the API server has kept to them from the first.
+pub(super) fn label() -> BoxedStrategy<String> {
+    let any = string_regex("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?").unwrap();
+    prop_oneof![6 => select(&NAMES[..]).prop_map(ToOwned::to_owned), 1 => any].boxed()
+}
+
+/// A name that Kubernetes would or would not take.
+pub(super) fn name() -> BoxedStrategy<String> {
     prop_oneof![6 => select(&NAMES[..]).prop_map(ToOwned::to_owned), 1 => Just("kube-system".to_owned()), 1 => text(0, 253)].boxed()
 }
 
@@ -34,7 +42,7 @@ fn labels() -> BoxedStrategy<Value> {
 }
 
 /// Metadata of an object, with or without what an API server always sets.
-pub(super) fn metadata(namespaced: bool) -> BoxedStrategy<Value> {
+pub(super) fn metadata(namespaced: bool, named: BoxedStrategy<String>) -> BoxedStrategy<Value> {
     let owner = (name(), text(0, 63), option::of(any::<bool>()))
         .prop_map(|(name, kind, controller)| json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": controller}));
     let time = || instant().prop_filter_map("an API server writes times that it can read", readable).boxed();
@@ -49,7 +57,7 @@ pub(super) fn metadata(namespaced: bool) -> BoxedStrategy<Value> {
         ("ownerReferences", vec(owner, 0..3).prop_map(Value::Array).boxed()),
     ];
     let deletion = option::weighted(0.2, time());
-    (object(fields), name(), name(), deletion)
+    (object(fields), named, name(), deletion)
         .prop_map(move |(mut metadata, name, namespace, deletion)| {
             metadata["name"] = name.into();
             if namespaced {
@@ -71,23 +79,23 @@ fn readable(text: String) -> Option<Value> {
 pub(super) fn node() -> BoxedStrategy<Value> {
     let id = prop_oneof![3 => select(&NAMES[..]).prop_map(|cloud| Value::from(format!("kwok://{cloud}/n"))), 1 => json_text()].boxed();
     let spec = object(vec![("providerID", id), ("podCIDR", json_text())]);
-    whole(metadata(false), vec![("spec", spec), ("status", object(vec![("phase", json_text())]))])
+    whole(metadata(false, name()), vec![("spec", spec), ("status", object(vec![("phase", json_text())]))])
 }
 
 pub(super) fn namespace() -> BoxedStrategy<Value> {
-    whole(metadata(false), vec![("spec", object(vec![("finalizers", labels())])), ("status", object(vec![("phase", json_text())]))])
+    whole(metadata(false, name()), vec![("spec", object(vec![("finalizers", labels())])), ("status", object(vec![("phase", json_text())]))])
 }
 
 pub(super) fn pod() -> BoxedStrategy<Value> {
     let node = name().prop_map(Value::from).boxed();
     let phase = prop_oneof![select(vec!["Pending", "Running", "Succeeded", "Failed"]).prop_map(Value::from), json_text()].boxed();
     let spec = object(vec![("nodeName", node), ("nodeSelector", labels()), ("schedulerName", json_text())]);
-    whole(metadata(true), vec![("spec", spec), ("status", object(vec![("phase", phase)]))])
+    whole(metadata(true, name()), vec![("spec", spec), ("status", object(vec![("phase", phase)]))])
 }
 
 pub(super) fn daemon_set() -> BoxedStrategy<Value> {
-    let template = object(vec![("metadata", metadata(false)), ("spec", object(vec![("nodeSelector", labels())]))]);
-    whole(metadata(true), vec![("spec", object(vec![("template", template)]))])
+    let template = object(vec![("metadata", metadata(false, name())), ("spec", object(vec![("nodeSelector", labels())]))]);
+    whole(metadata(true, name()), vec![("spec", object(vec![("template", template)]))])
 }
 
 fn whole(metadata: BoxedStrategy<Value>, fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {

@@ -10,10 +10,9 @@ use serde_json::json;
 
 use super::super::{World, change};
 use super::worlds::{Edit, Objects, Scene, Spec, When};
-use super::{Before, Reference};
+use super::{Before, Reference, statuses};
 use crate::api::ClearanceSpec;
 use crate::api::sensitivity_level::Enforcement;
-use crate::api::values::Tally;
 use crate::plan::{Malformed, Phase, Plan, Read, Snapshot, Step, Stored, Table, plan};
 
 /// What `plan` and the reference say differently about a scene.
@@ -59,19 +58,21 @@ fn compare(found: &mut Vec<String>, world: &mut World, before: &Before, at: Time
     for (when, plan) in [("at once", &first), ("in the end", &settled)] {
         say(&format!("clouds of levels, {when}"), &pairs(&plan.clearance), &reference.cleared(at));
         say(&format!("clouds of nodes, {when}"), &nodes(&plan.clearance), &reference.clouds_of_nodes());
-        say(&format!("levels, {when}"), &levels(&plan.clearance), &start.levels.keys().collect::<BTreeSet<_>>());
+        say(&format!("levels and schedulers, {when}"), &levels(&plan.clearance), &reference.schedulers());
     }
     let ours = settled.clearance.namespaces.iter().filter(|(name, _)| !name.starts_with("rempart"));
     say("levels of namespaces", &ours.collect::<BTreeMap<_, _>>(), &reference.levels_of_namespaces());
     let labels: BTreeMap<_, _> = world.0.nodes.iter().map(|(name, node)| (name, &node.labels)).collect();
     say("labels of nodes", &labels, &reference.labels_of_nodes(at));
     ends(&mut say, &reference, &settled, before, at);
-    clouds(&mut say, &reference, world, at);
-    pods(&mut say, &reference, world, at);
+    statuses::of_clouds(&mut say, &reference, world, at);
+    statuses::of_levels(&mut say, &reference, world, at);
+    statuses::of_declarations(&mut say, &reference, world, at);
     settled
 }
 
-type Say<'a> = dyn FnMut(&str, &dyn Debug, &dyn Debug) + 'a;
+/// Takes what is spoken of, what the plan says of it, and what the reference does.
+pub(super) type Say<'a> = dyn FnMut(&str, &dyn Debug, &dyn Debug) + 'a;
 
 fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap()).unwrap()
@@ -114,62 +115,6 @@ fn ends(say: &mut Say<'_>, reference: &Reference<'_>, plan: &Plan, before: &Befo
     say(&format!("whether something may change at {:?}", plan.wake_at), &for_a_reason, &true);
 }
 
-fn clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
-    let (states, nodes) = (reference.states(at), reference.clouds_of_nodes());
-    let (cleared, satisfied) = (reference.cleared(at), reference.satisfied(at));
-    for (name, cloud) in world.0.clouds.iter().filter_map(|(name, read)| Some((name, read.as_ref().as_ref().ok()?))) {
-        let status = cloud.status.clone().unwrap();
-        let found: Vec<_> = status.qualifications.iter().map(|qualification| qualification.state.as_str()).collect();
-        say(&format!("states of {name}"), &found, &states.get(name).cloned().unwrap_or_default());
-        let clears: BTreeSet<String> = status.clears.iter().map(|level| level.0.clone()).collect();
-        let wanted: BTreeSet<String> = cleared.iter().filter(|(_, cloud)| cloud == name).map(|(level, _)| level.clone()).collect();
-        say(&format!("what {name} clears"), &clears, &wanted);
-        let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").map(|condition| &condition.message);
-        say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound(name));
-        if reference.is_sound(name) {
-            let count = status.nodes.unwrap_or_default();
-            say(&format!("nodes of {name}"), &count.matched, &nodes.values().filter(|cloud| *cloud == name).count());
-            say(&format!("ambiguous nodes of {name}"), &count.ambiguous, &reference.ambiguous(name));
-            let unmet: BTreeSet<&str> = status.unmet.iter().map(|unmet| unmet.level.as_str()).collect();
-            let lacking = world
-                .0
-                .levels
-                .keys()
-                .filter(|level| is_read(&world.0.levels, level) && !satisfied.contains(&((*level).clone(), name.clone())));
-            let wanted: BTreeSet<&str> = lacking.map(String::as_str).collect();
-            say(&format!("levels that {name} lacks something for"), &unmet, &wanted);
-        }
-    }
-    for (name, level) in world.0.levels.iter().filter_map(|(name, read)| Some((name, read.as_ref().as_ref().ok()?))) {
-        let status = level.status.clone().unwrap();
-        let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").map(|condition| &condition.message);
-        say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound_level(name));
-        let clouds: BTreeSet<&String> = cleared.iter().filter(|(level, _)| level == name).map(|(_, cloud)| cloud).collect();
-        say(&format!("clouds of {name}"), &status.clouds.iter().collect::<BTreeSet<_>>(), &clouds);
-        say(&format!("nodes of {name}"), &status.nodes, &nodes.values().filter(|cloud| clouds.contains(cloud)).count());
-        let namespaces = reference.levels_of_namespaces();
-        say(&format!("namespaces of {name}"), &status.namespaces, &namespaces.values().filter(|level| *level == name).count());
-    }
-}
-
-fn pods(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
-    let (of_levels, of_declarations) = reference.pods(at);
-    let counts = |tally: Tally| [tally.compliant, tally.violating, tally.unknown];
-    for (name, level) in world.0.levels.iter().filter_map(|(name, read)| Some((name, read.as_ref().as_ref().ok()?))) {
-        say(&format!("pods of {name}"), &counts(level.status.as_ref().unwrap().pods), &of_levels[name]);
-    }
-    let reviews = reference.reviews(at);
-    for (key, declaration) in world.0.declarations.iter().filter_map(|(key, read)| Some((key, read.as_ref().as_ref().ok()?))) {
-        let status = declaration.status.as_ref().unwrap();
-        say(&format!("pods of {key}"), &counts(status.pods), &of_declarations[key]);
-        let due = status.conditions.iter().find(|condition| condition.type_ == "ReviewDue");
-        say(&format!("review of {key}"), &due.map(|condition| condition.status.as_str()), &reviews.get(key).copied());
-        let cleared = reference.cleared(at);
-        let clouds: BTreeSet<&String> = cleared.iter().filter(|(level, _)| *level == declaration.spec.level.0).map(|(_, c)| c).collect();
-        say(&format!("clouds of {key}"), &status.eligible_clouds.iter().collect::<BTreeSet<_>>(), &clouds);
-    }
-}
-
 /// Applies a plan, and plans again, until nothing but statuses was left; those are applied too.
 fn settle(world: &mut World, first: Plan, at: Timestamp) -> Plan {
     let mut next = first;
@@ -194,8 +139,10 @@ fn nodes(clearance: &ClearanceSpec) -> BTreeMap<&String, &String> {
     clearance.nodes.iter().filter(|(_, cloud)| !cloud.starts_with("rempart")).collect()
 }
 
-fn levels(clearance: &ClearanceSpec) -> BTreeSet<&String> {
-    clearance.levels.keys().filter(|level| !level.starts_with("rempart")).collect()
+/// Levels, and who may schedule for them beside kube-scheduler.
+fn levels(clearance: &ClearanceSpec) -> BTreeMap<&str, Vec<&str>> {
+    let ours = clearance.levels.iter().filter(|(level, _)| !level.starts_with("rempart"));
+    ours.map(|(level, found)| (level.as_str(), found.schedulers.iter().map(String::as_str).collect())).collect()
 }
 
 pub(super) fn built(objects: &Objects) -> World {

@@ -99,25 +99,43 @@ impl Reference<'_> {
         namespace.into_iter().chain(pod.labels.get(SENSITIVITY).cloned()).chain(declared).collect()
     }
 
-    /// Pods of each level that exists and of each declaration, by verdict. Nothing is asked of those of the system.
-    pub(super) fn pods(&self, at: Timestamp) -> (BTreeMap<String, Counts>, BTreeMap<String, Counts>) {
+    /// Whether each pod is placed well (0), badly (1), or not at all (2) for a level. Nothing is asked of the pods of the system.
+    fn judged(&self, level: &str, at: Timestamp, concerned: impl Fn(&PodFacts) -> bool) -> Vec<(usize, &PodFacts)> {
         let (clouds, cleared) = (self.clouds_of_nodes(), self.cleared(at));
-        // Placed well, placed badly, or not placed.
-        let verdict = |pod: &PodFacts, level: &str| match &pod.node {
+        let verdict = |pod: &PodFacts| match &pod.node {
             Some(node) => usize::from(!clouds.get(node).is_some_and(|cloud| cleared.contains(&(level.to_owned(), cloud.clone())))),
             None => 2,
         };
-        let mut of_levels: BTreeMap<String, Counts> = self.levels.keys().map(|level| ((*level).to_owned(), [0; 3])).collect();
-        let mut of_declarations: BTreeMap<String, Counts> = self.declarations.iter().map(|(key, _)| ((*key).to_owned(), [0; 3])).collect();
-        for pod in self.snapshot.pods.values().filter(|pod| !pod.finished && !SYSTEM.contains(&pod.namespace.as_str())) {
-            for level in self.levels_of(pod) {
-                of_levels.entry(level.clone()).and_modify(|counts| counts[verdict(pod, &level)] += 1);
+        let pods = self.snapshot.pods.values().filter(|pod| !pod.finished && !SYSTEM.contains(&pod.namespace.as_str()));
+        pods.filter(|pod| concerned(pod)).map(|pod| (verdict(pod), pod.as_ref())).collect()
+    }
+
+    /// Pods of each level that exists and of each declaration, by verdict.
+    pub(super) fn pods(&self, at: Timestamp) -> (BTreeMap<String, Counts>, BTreeMap<String, Counts>) {
+        let count = |pods: Vec<(usize, &PodFacts)>| {
+            let mut counts = [0; 3];
+            for (verdict, _) in pods {
+                counts[verdict] += 1;
             }
-            for (key, declaration) in self.declarations.iter().filter(|(_, declaration)| concerns(declaration, pod)) {
-                of_declarations.entry((*key).to_owned()).and_modify(|counts| counts[verdict(pod, &declaration.spec.level.0)] += 1);
-            }
-        }
-        (of_levels, of_declarations)
+            counts
+        };
+        let levels = self.levels.keys().map(|level| {
+            let pods = self.judged(level, at, |pod| self.levels_of(pod).contains(*level));
+            ((*level).to_owned(), count(pods))
+        });
+        let declarations = self.declarations.iter().map(|(key, declaration)| {
+            let pods = self.judged(&declaration.spec.level.0, at, |pod| concerns(declaration, pod));
+            ((*key).to_owned(), count(pods))
+        });
+        (levels.collect(), declarations.collect())
+    }
+
+    /// Pods that a declaration concerns and that are placed badly, and their nodes: the oldest first, at most twenty.
+    pub(super) fn violations(&self, declaration: &DataDeclaration, at: Timestamp) -> Vec<(&str, Option<&str>)> {
+        let mut pods = self.judged(&declaration.spec.level.0, at, |pod| concerns(declaration, pod));
+        pods.retain(|(verdict, _)| *verdict == 1);
+        pods.sort_by_key(|(_, pod)| (pod.created, &pod.namespace, &pod.name));
+        pods.into_iter().take(20).map(|(_, pod)| (pod.name.as_str(), pod.node.as_deref())).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a plan must say, worked out a second time from the design alone: slowly, one sentence after another, and with no code
 //! of the rooms that decide. Generated worlds are then given to both.
 //!
-//! Where the design leaves two readings, the reference takes the stricter: what is not known never passes.
+//! Where the design leaves two readings, what is not known never passes; the rows of `cases` keep those that were once taken.
 
 mod calendar;
 mod cases;
@@ -11,6 +11,7 @@ mod fleet;
 mod instants;
 mod qualifications;
 mod requirements;
+mod statuses;
 mod worlds;
 
 use std::cell::RefCell;
@@ -80,6 +81,13 @@ impl<'a> Reference<'a> {
         self.satisfied.borrow_mut().entry(at).or_insert_with(satisfied).clone()
     }
 
+    /// User names of schedulers of each level.
+    pub(super) fn schedulers(&self) -> BTreeMap<&str, Vec<&str>> {
+        let of =
+            |level: Option<&'a SensitivityLevelSpec>| level.into_iter().flat_map(|level| &level.schedulers).map(String::as_str).collect();
+        self.levels.iter().map(|(name, level)| (*name, of(*level))).collect()
+    }
+
     /// Clouds that each level is cleared for: those that satisfy it, and with `onTrustLoss: Report` those that did.
     pub(super) fn cleared(&self, at: Timestamp) -> BTreeSet<Pair> {
         let reports =
@@ -113,5 +121,9 @@ fn a_plan_is_what_the_design_says() {
 #[test]
 #[ignore = "soak: ten thousand worlds, a few minutes"]
 fn soak_ten_thousand_plans_are_what_the_design_says() {
-    std::thread::scope(|scope| (2..12).for_each(|seed| drop(scope.spawn(move || compare(1_000, seed)))));
+    std::thread::scope(|scope| {
+        for seeds in [2..7, 7..12] {
+            scope.spawn(move || seeds.for_each(|seed| compare(1_000, seed)));
+        }
+    });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -80,11 +81,12 @@ pub(super) fn declarations(day: Date) -> BoxedStrategy<BTreeMap<(String, String)
 pub(super) fn pods() -> BoxedStrategy<Vec<PodFacts>> {
     let node = prop_oneof![8 => (0..9).prop_map(|number| Some(format!("node-{number}"))), 2 => Just(None)];
     let app = option::of(select(vec!["api", "db", "web"]));
-    let states = (prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let created = option::of((0..3i64).prop_map(|hour| Timestamp::from_second(hour * 3_600).unwrap()));
+    let states = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), created);
     let pod = (select(&NAMESPACES[..]), node, level_label(), app, option::of(Just("front")), states);
     vec(pod, 0..10)
         .prop_map(|found| {
-            let pods = found.into_iter().enumerate().map(|(number, (namespace, node, level, app, tier, (finished, deleting)))| {
+            let pods = found.into_iter().enumerate().map(|(number, (namespace, node, level, app, tier, (finished, deleting, created)))| {
                 let labels = [(SENSITIVITY, level), ("app", app), ("tier", tier)];
                 let labels = labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
                 let name = format!("pod-{number}");
@@ -95,6 +97,7 @@ pub(super) fn pods() -> BoxedStrategy<Vec<PodFacts>> {
                     labels,
                     node,
                     finished,
+                    created,
                     deleting,
                     ..PodFacts::default()
                 }
