@@ -144,6 +144,9 @@ async fn assert_order_does_not_matter(name: &str, count: u32) {
         let world = World::guarded(&format!("{name}-{seed}")).await;
         apply_all(&world, shuffled(seed)).await;
         world.settled().await;
+        // Pods that wait without their selector are replaced once the policies are seen in use; with nodes, they would run by then.
+        world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+        world.settled().await;
         nodes(&world).await;
         wait_until("its pods are counted", async || {
             let level = world.get("/apis/rempart.dev/v1alpha1/sensitivitylevels/restreint").await?;
