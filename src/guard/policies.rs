@@ -208,10 +208,11 @@ fn fill_in(value: &mut Value, settings: &Settings) {
     match value {
         Value::String(text) if text.contains('\'') => *text = filled_expression(text, settings),
         Value::Array(items) => {
-            for (literal, levels) in [(NO_LEVEL, unenforced(settings)), (NONE_WITHHELD, settings.withheld.clone())] {
-                if let Some(place) = items.iter().position(|item| item == literal) {
-                    items.splice(place..=place, names(&levels, literal).into_iter().map(Value::from));
-                }
+            if let Some(place) = items.iter().position(|item| item == NO_LEVEL) {
+                items.splice(place..=place, names(&unenforced(settings), NO_LEVEL).into_iter().map(Value::from));
+            }
+            if let Some(place) = items.iter().position(|item| item == NONE_WITHHELD) {
+                items.splice(place..=place, names(&settings.withheld, NONE_WITHHELD).into_iter().map(Value::from));
             }
             for item in items {
                 if item == NAMESPACE {

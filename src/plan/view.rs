@@ -11,7 +11,7 @@ use super::pods::Found;
 use super::snapshot::{Outcome, Read, Snapshot, Table};
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
-use crate::api::sensitivity_level::{Credentials, Enforcement, OnTrustLoss};
+use crate::api::sensitivity_level::{Credentials, Enforcement, OnTrustLoss, SensitivityLevelSpec};
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard;
 use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters};
@@ -284,23 +284,17 @@ fn rule(level: Option<&SensitivityLevel>) -> LevelRule {
 }
 
 fn settings(snapshot: &Snapshot) -> guard::Settings {
-    let having = |enforcement: Enforcement| {
-        readable(&snapshot.levels)
-            .filter(move |(_, level)| level.spec.enforcement == enforcement)
-            .map(|(name, _)| name.to_owned())
-            .collect()
+    let having = |wanted: fn(&SensitivityLevelSpec) -> bool| {
+        readable(&snapshot.levels).filter(|(_, level)| wanted(&level.spec)).map(|(name, _)| name.to_owned()).collect()
     };
     guard::Settings {
         operator: snapshot.host.user.clone(),
         namespace: snapshot.host.namespace.clone(),
         node_labelers: snapshot.host.node_labelers.clone(),
         grants: snapshot.host.grants,
-        audit: having(Enforcement::Audit),
-        warn: having(Enforcement::Warn),
-        withheld: readable(&snapshot.levels)
-            .filter(|(_, level)| level.spec.enforcement == Enforcement::Enforce && level.spec.credentials == Credentials::Withhold)
-            .map(|(name, _)| name.to_owned())
-            .collect(),
+        audit: having(|level| level.enforcement == Enforcement::Audit),
+        warn: having(|level| level.enforcement == Enforcement::Warn),
+        withheld: having(|level| level.enforcement == Enforcement::Enforce && level.credentials == Credentials::Withhold),
     }
 }
 

@@ -14,8 +14,7 @@ use tokio::sync::OnceCell;
 use super::cases::{Case, Deviation, cases};
 use super::webhook;
 use crate::cluster::{Cluster, api_of, apply, try_apply, wait_until, yaml};
-
-pub(super) const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
+use crate::rights::OPERATOR;
 
 /// A control plane with all this in it.
 pub(super) struct World {

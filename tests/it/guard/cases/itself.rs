@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::operator::world::merged;
 
 const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/datadeclarations.rempart.dev";
 const APISERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1alpha1.rempart.dev";
@@ -212,7 +213,7 @@ fn workloads() -> Vec<Case> {
     let ours = |path: &str| format!("{OURS}/{path}");
     let labels = json!({"app": "a"});
     let spec = |account: &str| json!({"serviceAccountName": account, "restartPolicy": "Always", "containers": [{"name": "main", "image": "example.com/main"}]});
-    let never = |account: &str| merged(spec(account), "restartPolicy", json!("Never"));
+    let never = |account: &str| merged(spec(account), json!({"restartPolicy": "Never"}));
     let template = |account: &str| json!({"metadata": {"labels": labels}, "spec": spec(account)});
     let workload = |version: &str, kind: &str, account: &str| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}, "spec": {"selector": {"matchLabels": labels}, "template": template(account)}});
     let job = |account: &str| json!({"template": {"spec": never(account)}});
@@ -264,7 +265,7 @@ const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 fn grants() -> Vec<Case> {
     let binding = "rempart-grants";
     let role = |rule: &Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "wide"}, "rules": [rule]});
-    let local = |rule: &Value| merged(role(rule), "kind", json!("Role"));
+    let local = |rule: &Value| merged(role(rule), json!({"kind": "Role"}));
     let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| json!({"apiGroups": groups, "resources": resources, "verbs": verbs});
     let of = |namespace: &str| format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles");
     let warned = |row, rule: &Value, words| request(binding, row, Who::Granter, Method::POST, ROLES, role(rule), Warned(words));
@@ -352,9 +353,4 @@ fn bound() -> Vec<Case> {
         post("", "view is bound everywhere", Who::Granter, everywhere, widely("view"), Accepted),
         post("", "an administrator binds cluster-admin", Who::Admin, everywhere, widely("cluster-admin"), Accepted),
     ]
-}
-
-fn merged(mut object: Value, field: &str, value: Value) -> Value {
-    object[field] = value;
-    object
 }
