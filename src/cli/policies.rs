@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         audit: arguments.audit.iter().cloned().collect(),
         warn: arguments.warn.iter().cloned().collect(),
         withheld: arguments.withheld.iter().cloned().collect(),
+        ..guard::Settings::default()
     };
     let objects: Vec<_> = guard::policies(&settings).into_iter().map(|object| object.object).collect();
     print_yaml(&objects)

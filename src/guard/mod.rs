@@ -4,6 +4,7 @@
 //! with the fleet is not here but in the Clearance, the policies' parameter.
 
 mod epoch;
+mod literals;
 mod policies;
 mod slots;
 

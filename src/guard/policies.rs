@@ -1,10 +1,10 @@
 //! The policies, filled in.
 //!
-//! Six things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, which levels
-//! are not enforced, which withhold tokens, and whether grants are judged. Each but the last replaces a literal that the YAML holds for it, so neither
-//! the number nor the shape of the objects depends on it.
+//! Some things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, which levels
+//! are not enforced, which withhold tokens, whether grants are judged, and what of the storage must stand in the text. Each but the grants replaces a
+//! literal that the YAML holds for it, so neither the number nor the shape of the objects depends on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::literals;
 use crate::api::names::{CLEARANCE, NO_LEVEL, SENSITIVITY};
 
 /// What is filled in. The default is what the YAML says as it stands.
@@ -31,6 +32,44 @@ pub struct Settings {
     pub warn: BTreeSet<String>,
     /// Levels with `credentials: Withhold` that are enforced.
     pub withheld: BTreeSet<String>,
+    /// Storage class to cloud: every class of a trusted cloud.
+    pub classes: BTreeMap<String, String>,
+    /// Snapshot classes of trusted clouds: of volumes and of groups of volumes, by name alone.
+    pub snapshot_classes: BTreeSet<String>,
+    /// Volume attributes classes of trusted clouds.
+    pub attributes_classes: BTreeSet<String>,
+    /// Cloud to the enforced levels that it is cleared for now.
+    pub cleared: BTreeMap<String, BTreeSet<String>>,
+    /// Provisioners and CSI drivers of trusted clouds.
+    pub drivers: BTreeSet<String>,
+    /// Those of them whose volumes nobody without the verb `provision` may make by hand, or use inline.
+    pub exclusive_drivers: BTreeSet<String>,
+    /// Storage classes whose provisioner names volumes otherwise than `pvc-<uid>`.
+    pub named_otherwise: BTreeSet<String>,
+    /// Namespace to level: those of enforced levels.
+    pub namespaces: BTreeMap<String, String>,
+    /// Enforced levels with `storage.staticVolumes: Cleared`.
+    pub static_levels: BTreeSet<String>,
+}
+
+impl Settings {
+    /// The same with nothing of the fleet: what is left changes with the version and the settings of the operator, and with its levels, but not with
+    /// clouds, classes and namespaces.
+    #[must_use]
+    pub fn without_data(&self) -> Self {
+        Self {
+            classes: BTreeMap::new(),
+            snapshot_classes: BTreeSet::new(),
+            attributes_classes: BTreeSet::new(),
+            cleared: BTreeMap::new(),
+            drivers: BTreeSet::new(),
+            exclusive_drivers: BTreeSet::new(),
+            named_otherwise: BTreeSet::new(),
+            namespaces: BTreeMap::new(),
+            static_levels: BTreeSet::new(),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -43,6 +82,15 @@ impl Default for Settings {
             audit: BTreeSet::new(),
             warn: BTreeSet::new(),
             withheld: BTreeSet::new(),
+            classes: BTreeMap::new(),
+            snapshot_classes: BTreeSet::new(),
+            attributes_classes: BTreeSet::new(),
+            cleared: BTreeMap::new(),
+            drivers: BTreeSet::new(),
+            exclusive_drivers: BTreeSet::new(),
+            named_otherwise: BTreeSet::new(),
+            namespaces: BTreeMap::new(),
+            static_levels: BTreeSet::new(),
         }
     }
 }
@@ -230,16 +278,17 @@ fn fill_in(value: &mut Value, settings: &Settings) {
 fn filled_expression(text: &str, settings: &Settings) -> String {
     let operator = quoted([&settings.operator]);
     let labelers = quoted([&settings.operator].into_iter().chain(&settings.node_labelers));
-    text.replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
+    let text = text
+        .replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
         .replace(&format!("'{OPERATOR}'"), &operator)
         .replace(&format!("'{NAMESPACE}'"), &quoted([&settings.namespace]))
-        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings), NO_LEVEL)))
+        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings), NO_LEVEL)));
+    literals::filled(&text, settings)
 }
 
 /// String literals of the expression language, with commas between.
 fn quoted<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
-    let literal = |text: &String| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'").replace('\n', r"\n"));
-    texts.into_iter().map(literal).collect::<Vec<_>>().join(", ")
+    texts.into_iter().map(|text| literals::quoted(text)).collect::<Vec<_>>().join(", ")
 }
 
 fn unenforced(settings: &Settings) -> BTreeSet<String> {

@@ -295,6 +295,7 @@ fn settings(snapshot: &Snapshot) -> guard::Settings {
         audit: having(|level| level.enforcement == Enforcement::Audit),
         warn: having(|level| level.enforcement == Enforcement::Warn),
         withheld: having(|level| level.enforcement == Enforcement::Enforce && level.credentials == Credentials::Withhold),
+        ..guard::Settings::default()
     }
 }
 
