@@ -14,6 +14,10 @@ pub const SATISFIABLE: &str = "Satisfiable";
 pub const ENFORCED: &str = "Enforced";
 /// Everything seen is where it may be.
 pub const COMPLIANT: &str = "Compliant";
+/// Of a cloud: every class that it names is there as it should be.
+pub const STORAGE_READY: &str = "StorageReady";
+/// Of a level or a declaration: claims are on storage that is not cleared, and their data must move.
+pub const MIGRATION_REQUIRED: &str = "MigrationRequired";
 /// Of a declaration: its review date has passed.
 pub const REVIEW_DUE: &str = "ReviewDue";
 /// Of a declaration: another one of its namespace asks for another level.

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::values::{LevelName, Tally};
+use super::values::{LevelName, ShortText, Tally};
 use super::{default_time_zone, never_observed};
 
 /// "The data in this namespace, or of these workloads, has this level." The API server itself reads it as the
@@ -20,6 +20,7 @@ use super::{default_time_zone, never_observed};
     printcolumn(name = "Level", type_ = "string", json_path = ".spec.level"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.dataOwner"),
     printcolumn(name = "Violating", type_ = "integer", json_path = ".status.pods.violating", description = "Pods on nodes that are not cleared"),
+    printcolumn(name = "Claims", type_ = "integer", json_path = ".status.claims.violating", description = "Claims on storage that is not cleared", priority = 1),
     printcolumn(name = "Enforced", type_ = "string", json_path = ".status.conditions[?(@.type=='Enforced')].status"),
     printcolumn(name = "Compliant", type_ = "string", json_path = ".status.conditions[?(@.type=='Compliant')].status"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
@@ -67,12 +68,6 @@ pub struct Workloads {
     pub match_labels: BTreeMap<String, ShortText>,
 }
 
-/// The value of a label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(transparent)]
-#[schemars(inline)]
-pub struct ShortText(#[schemars(length(max = 63))] pub String);
-
 /// What the operator found about a declaration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -80,13 +75,16 @@ pub struct DataDeclarationStatus {
     /// Generation of the spec that this status speaks of; -1 until there is one.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Enforced`, `Compliant`, `ReviewDue`, `Conflict`, `Stalled`, `Reconciling`.
+    /// `Ready`, `Enforced`, `Compliant`, `MigrationRequired`, `ReviewDue`, `Conflict`, `Stalled`, `Reconciling`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Pods concerned, by verdict.
     #[serde(default)]
     pub pods: Tally,
+    /// Claims of its namespace, by verdict. Claims follow the namespace: with `workloads` there are none here.
+    #[serde(default)]
+    pub claims: Tally,
     /// Clouds on which they may run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub eligible_clouds: Vec<String>,

@@ -9,6 +9,7 @@ pub mod data_declaration;
 pub mod names;
 pub mod qualification;
 pub mod sensitivity_level;
+pub mod storage;
 pub mod trusted_cloud;
 pub mod values;
 

@@ -25,6 +25,15 @@ pub const LEVEL_IN_USE: &str = "rempart.dev/level-in-use";
 /// Finalizer of policies and bindings: one that is deleted stays in force until another is in use in its place.
 pub const GUARD: &str = "rempart.dev/guard";
 
+/// Label of what Kubernetes objects are managed by.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Label on a StorageClass that the operator writes: its cloud.
+pub const CLOUD: &str = "rempart.dev/cloud";
+/// Name of the ResourceQuota in each sensitive namespace that leaves no claim to classes that are not cleared.
+pub const QUOTA: &str = "rempart-classes";
+/// Old annotation of claims and volumes: their class. Where it is, Kubernetes goes by it and not by the field.
+pub const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
 /// Name of the one Clearance.
 pub const CLEARANCE: &str = "cluster";
 /// The level, cloud and namespace of the operator's own probe. Levels whose name starts with `rempart` are reserved.

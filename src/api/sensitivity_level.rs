@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::never_observed;
+use super::storage::LevelStorage;
 use super::values::{Isolation, KeyCustody, LevelName, Percent, Place, Scheme, Span, Tally, Veto};
 
 /// A named set of requirements on where data may be. Levels have no order; they extend each other.
@@ -21,6 +22,7 @@ use super::values::{Isolation, KeyCustody, LevelName, Percent, Place, Scheme, Sp
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes", description = "Nodes that are cleared for it"),
     printcolumn(name = "Namespaces", type_ = "integer", json_path = ".status.namespaces", description = "Namespaces that have it"),
     printcolumn(name = "Violating", type_ = "integer", json_path = ".status.pods.violating", description = "Pods on nodes that are not cleared"),
+    printcolumn(name = "Claims", type_ = "integer", json_path = ".status.claims.violating", description = "Claims on storage that is not cleared", priority = 1),
     printcolumn(name = "Compliant", type_ = "string", json_path = ".status.conditions[?(@.type=='Compliant')].status"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
@@ -62,6 +64,9 @@ pub struct SensitivityLevelSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     pub schedulers: Vec<String>,
+    /// What is asked of claims and volumes.
+    #[serde(default)]
+    pub storage: LevelStorage,
     /// Where the requirements come from: clauses, articles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 1024)))]
@@ -227,7 +232,7 @@ pub struct SensitivityLevelStatus {
     /// Generation of the spec that this status speaks of; -1 until there is one.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Satisfiable`, `Enforced`, `Compliant`, `Stalled`, `Reconciling`.
+    /// `Ready`, `Satisfiable`, `Enforced`, `Compliant`, `MigrationRequired`, `Stalled`, `Reconciling`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -243,6 +248,12 @@ pub struct SensitivityLevelStatus {
     /// Pods of this level by verdict.
     #[serde(default)]
     pub pods: Tally,
+    /// Storage classes that are cleared for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage_classes: Vec<String>,
+    /// Claims of this level by verdict.
+    #[serde(default)]
+    pub claims: Tally,
     /// Until when the API server accepts pods of this level without hearing from the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Timestamp>,

@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::qualification::Qualification;
+use super::storage::{CloudStorage, DriverClasses, StorageClassStatus};
 use super::values::{CloudName, Country, Isolation, KeyCustody, LevelName, Model, Percent, Span, Veto};
 use super::{default_time_zone, never_observed};
 
@@ -71,6 +72,18 @@ pub struct TrustedCloudSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub nodes: Vec<NodeMatch>,
+    /// Storage classes of this cloud. One cloud has a class, and it serves every level that the cloud is cleared for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub storage: Vec<CloudStorage>,
+    /// Volume snapshot classes of this cloud.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub snapshots: Vec<DriverClasses>,
+    /// Volume attributes classes of this cloud.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub volume_attributes: Vec<DriverClasses>,
 }
 
 fn ninety_days() -> Span {
@@ -211,7 +224,7 @@ pub struct TrustedCloudStatus {
     /// Generation of the spec that this status speaks of; -1 until there is one.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Qualified`, `Stalled`, `Reconciling`.
+    /// `Ready`, `Qualified`, `StorageReady`, `Stalled`, `Reconciling`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -233,6 +246,9 @@ pub struct TrustedCloudStatus {
     /// Nodes of this cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodeCount>,
+    /// Where each storage class, snapshot class and attributes class stands, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage_classes: Vec<StorageClassStatus>,
     /// The next instant at which something here may change by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Timestamp>,

@@ -143,13 +143,19 @@ impl fmt::Display for Veto {
     }
 }
 
-/// Pods by verdict.
+/// A text as short as the value of a label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct ShortText(#[schemars(length(max = 63))] pub String);
+
+/// Pods or claims by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Tally {
-    /// On a node that is cleared.
+    /// On a node, or on storage, that is cleared.
     #[serde(default)]
     pub compliant: i32,
-    /// On a node that is not.
+    /// On one that is not.
     #[serde(default)]
     pub violating: i32,
     /// Not placed, or it cannot be known.

@@ -1,13 +1,15 @@
 //! The only writer. Every write stands alone: it has a time-out, and nothing waits behind one that fails.
 
 pub(super) mod admission;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod, ResourceQuota};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -15,7 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, STATUS_MANAGER, TOUCHED, VERSION};
+use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, QUOTA, STATUS_MANAGER, TOUCHED, VERSION};
 use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
 use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
@@ -123,6 +125,16 @@ impl Writer {
             Step::RetireAdmission { kind, name, uid, deleted } => self.retire_admission(kind, &name, uid, deleted).await,
             Step::LabelNode(relabel) => self.label(&Api::<Node>::all(self.client.clone()), &relabel).await,
             Step::LabelNamespace(relabel) => self.label(&Api::<Namespace>::all(self.client.clone()), &relabel).await,
+            Step::WriteStorageClass { name, object, replaces } => self.write_storage_class(&name, object, replaces).await,
+            Step::DeleteStorageClass { name, uid } => {
+                let classes: Api<StorageClass> = Api::all(self.client.clone());
+                gone_is_fine(classes.delete(&name, &only(uid)).await)
+            }
+            Step::WriteQuota { namespace, hard } => self.write_quota(&namespace, hard).await,
+            Step::DeleteQuota { namespace, uid } => {
+                let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &namespace);
+                gone_is_fine(quotas.delete(QUOTA, &only(uid)).await)
+            }
             Step::HoldLevel { name, resource_version, finalizers } => {
                 let patch = json!({"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}});
                 let levels: Api<SensitivityLevel> = Api::all(self.client.clone());
@@ -200,8 +212,7 @@ impl Writer {
 
     async fn replace_pod(&self, namespace: String, name: String, uid: String) -> Result<(), WriteError> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-        let same = Preconditions { uid: Some(uid.clone()), resource_version: None };
-        gone_is_fine(pods.delete(&name, &DeleteParams { preconditions: Some(same), ..DeleteParams::default() }).await)?;
+        gone_is_fine(pods.delete(&name, &only(uid.clone())).await)?;
         let note = "waited without the selector of its sensitivity level; deleted so that its controller makes it again with it".to_owned();
         self.tell(&reference::<Pod>(Some(namespace), &name, &uid), &[Notice { warning: false, reason: "SelectorMissing".into(), note }])
             .await;
@@ -276,6 +287,11 @@ impl Writer {
 
 fn manager() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// A deletion of this very object, and of no other of its name.
+fn only(uid: String) -> DeleteParams {
+    DeleteParams { preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }), ..DeleteParams::default() }
 }
 
 /// An object that is gone, or that is another one by now, needs nothing any more: the watch brings what is there instead.

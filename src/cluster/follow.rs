@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{ListParams, WatchEvent, WatchParams};
-use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -40,6 +39,8 @@ const PAGE: u32 = 500;
 pub(super) struct Selection {
     pub(super) labels: Option<&'static str>,
     pub(super) fields: Option<&'static str>,
+    /// Whether an API server that does not know the kind is one that has none of it.
+    pub(super) optional: bool,
 }
 
 /// What was seen.
@@ -84,7 +85,7 @@ where
         if let Err(trouble) = follower.round().await {
             follower.failures = follower.failures.saturating_add(1);
             // A list says at once what a watch would say in the end: that the API server is there again, and nothing has happened.
-            if trouble.is_gone() || matches!(trouble, Trouble::Silent) || follower.failures >= BROKEN_AFTER {
+            if trouble.is_gone() || trouble.is_unknown_kind() || matches!(trouble, Trouble::Silent) || follower.failures >= BROKEN_AFTER {
                 follower.version = None;
             }
             let asked = if let Trouble::Refused(error) = &trouble { asked_to_wait(error) } else { Duration::ZERO };
@@ -114,7 +115,15 @@ where
     async fn round(&mut self) -> Result<(), Trouble> {
         let version = match &self.version {
             Some(version) => version.clone(),
-            None => self.list().await?,
+            None => match self.list().await {
+                // A list says when it is served.
+                Err(trouble) if self.selection.optional && trouble.is_unknown_kind() => {
+                    self.heard(Seen::Complete);
+                    sleep(Duration::from_secs((WATCH.0 + chance(WATCH.1 - WATCH.0)).into())).await;
+                    return Ok(());
+                }
+                listed => listed?,
+            },
         };
         let seconds = WATCH.0 + chance(WATCH.1 - WATCH.0);
         let parameters = WatchParams {
@@ -187,7 +196,16 @@ where
 impl Trouble {
     /// Whether there is no going on from the version that was asked for.
     fn is_gone(&self) -> bool {
-        matches!(self, Self::Refused(kube::Error::Api(status)) if matches!(**status, Status { code: 410, .. }))
+        self.is_answered_with(410)
+    }
+
+    /// Whether the API server does not serve the kind.
+    fn is_unknown_kind(&self) -> bool {
+        self.is_answered_with(404)
+    }
+
+    fn is_answered_with(&self, code: u16) -> bool {
+        matches!(self, Self::Refused(kube::Error::Api(status)) if status.code == code)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Watches that keep a snapshot: one small task per kind, each of which outlives every fault of the API server.
 
+mod storage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +25,9 @@ use crate::telemetry::Metrics;
 
 /// How often to look for what has grown old in silence.
 const LISTEN: Duration = Duration::from_secs(5);
+
+/// What the operator writes.
+const OURS: Selection = Selection { labels: Some("app.kubernetes.io/managed-by=rempart"), fields: None, optional: false };
 
 /// The cluster as it was last seen, kept up to date by watches, and a bell that rings when something in it has changed.
 #[derive(Clone)]
@@ -66,6 +71,7 @@ impl World {
         world.follow(Api::<WatchedNamespace>::all(client.clone()), all(), "namespaces", tasks, |s| &mut s.namespaces, Into::into);
         world.follow(Api::<WatchedPod>::all(client.clone()), pods, "pods", tasks, |s| &mut s.pods, Into::into);
         world.follow(Api::<WatchedDaemonSet>::all(client.clone()), all(), "daemonsets", tasks, |s| &mut s.daemon_sets, Into::into);
+        world.storage(client, tasks);
         world.admission(client, mutates, tasks);
         tasks.spawn(world.clone().listen());
         world
@@ -166,11 +172,10 @@ impl World {
     fn admission(&self, client: &Client, mutates: bool, tasks: &mut JoinSet<()>) {
         for kind in Kind::ALL.into_iter().filter(|kind| mutates || !kind.is_mutating()) {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
-            let ours = Selection { labels: Some("app.kubernetes.io/managed-by=rempart"), ..Selection::default() };
             let part = Part { prefix: Some(format!("{}/", kind.as_str())) };
             self.follow_part(
                 api,
-                ours,
+                OURS,
                 kind.plural(),
                 tasks,
                 part,

@@ -1,6 +1,8 @@
 //! The objects of Kubernetes as far as they are read. Fields that are not here are never kept in memory, and every field is
 //! optional, so that no object can stop a watch.
 
+pub(super) mod storage;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::DaemonSet;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::Classes;
 use crate::api::names::{CANARY, CLEARED};
 use crate::api::sensitivity_level::OnTrustLoss;
 use crate::api::{ClearanceSpec, LevelClearance};
@@ -19,6 +20,10 @@ pub struct LevelRule {
     pub on_trust_loss: OnTrustLoss,
     /// Schedulers, beside kube-scheduler, that may bind.
     pub schedulers: Vec<String>,
+    /// Class of a claim whose author named none.
+    pub when_unset: String,
+    /// CSI drivers allowed as inline volumes.
+    pub inline_drivers: Vec<String>,
 }
 
 /// The facts that a Clearance is made from.
@@ -32,6 +37,8 @@ pub struct Facts<'a> {
     pub nodes: &'a BTreeMap<String, String>,
     /// Namespace to level.
     pub namespaces: &'a BTreeMap<String, String>,
+    /// Storage classes and their clouds.
+    pub classes: &'a Classes,
     /// Cloud and level, where these very objects, and not others of the same names, were seen to be cleared.
     pub seen_cleared: &'a BTreeSet<(String, String)>,
     /// The Clearance in force. It says until when, never what is cleared: somebody may have edited it.
@@ -54,7 +61,14 @@ pub struct Clearing {
 /// The Clearance that these facts ask for at `now`.
 pub fn clear(facts: &Facts<'_>, now: Timestamp) -> Clearing {
     let mut kept = Vec::new();
-    let mut spec = ClearanceSpec { nodes: facts.nodes.clone(), namespaces: facts.namespaces.clone(), ..ClearanceSpec::default() };
+    let mut spec = ClearanceSpec {
+        nodes: facts.nodes.clone(),
+        namespaces: facts.namespaces.clone(),
+        storage_classes: facts.classes.storage.clone(),
+        volume_snapshot_classes: facts.classes.snapshots.clone(),
+        volume_attributes_classes: facts.classes.attributes.clone(),
+        ..ClearanceSpec::default()
+    };
     for (cloud, standing) in &facts.assessment.clouds {
         let mut cleared = Vec::new();
         for (level, rule) in facts.levels {
@@ -78,7 +92,12 @@ pub fn clear(facts: &Facts<'_>, now: Timestamp) -> Clearing {
         renew_at = renew_at.into_iter().chain(renewal).min();
         spec.levels.insert(
             level.clone(),
-            LevelClearance { not_after, when_unset: String::new(), schedulers: rule.schedulers.clone(), inline_drivers: Vec::new() },
+            LevelClearance {
+                not_after,
+                when_unset: rule.when_unset.clone(),
+                schedulers: rule.schedulers.clone(),
+                inline_drivers: rule.inline_drivers.clone(),
+            },
         );
     }
     add_canary(&mut spec);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use serde_json::Value;
+
 use crate::api::names::{DECLARED, SENSITIVITY, clearance_label, level_of_label};
 
 /// A Node. Its name is a promise of nobody: the uid says whether it is still the same one.
@@ -124,4 +126,73 @@ impl DaemonSetFacts {
     pub fn selects(&self, level: &str) -> bool {
         self.selector.contains_key(&clearance_label(level))
     }
+}
+
+/// A StorageClass, VolumeSnapshotClass or VolumeAttributesClass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClassFacts {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// Its `provisioner`, `driver` or `driverName`.
+    pub driver: String,
+    /// The cloud that the operator wrote it for; none if the operator did not.
+    pub written_for: Option<String>,
+    /// Whether it is the class of claims that name none.
+    pub default: bool,
+    /// Everything but its metadata. Kept of StorageClasses only.
+    pub body: Value,
+}
+
+/// A PersistentVolumeClaim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Its class, as Kubernetes reads it: the old annotation before the field.
+    pub class: Option<String>,
+    /// Name of the volume that it is bound to.
+    pub volume: Option<String>,
+    /// Bytes that it has, or asks for while it is not bound.
+    pub bytes: u64,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+/// A PersistentVolume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumeFacts {
+    /// Its class.
+    pub class: Option<String>,
+    /// Its driver: that of its source if it is of CSI, otherwise the provisioner that says that it made it.
+    pub driver: Option<String>,
+    /// The cloud that each of its node affinity terms requires.
+    pub pinned: Option<String>,
+}
+
+/// A VolumeAttachment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachmentFacts {
+    /// Name of the volume.
+    pub volume: String,
+    /// Name of the node.
+    pub node: String,
+}
+
+/// A ResourceQuota of the operator's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuotaFacts {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// `spec.hard`.
+    pub hard: BTreeMap<String, String>,
+    /// Whether it is scoped, and so does not count everything.
+    pub scoped: bool,
 }

@@ -1,11 +1,15 @@
 //! DECIDE: which cloud a node belongs to, what the Clearance says, and whether a pod is where it may be. Pure.
 
+mod classes;
 mod clear;
 mod facts;
 mod judge;
 mod recognise;
 
+pub use classes::{Classes, Found as FoundClasses, Standing, closed_to, storage_class};
 pub use clear::{Clearing, Facts, LevelRule, clear, epoch, node_labels};
-pub use facts::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
-pub use judge::{Verdict, Why, judge};
+pub use facts::{
+    AttachmentFacts, ClaimFacts, ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts, VolumeFacts,
+};
+pub use judge::{Held, Verdict, Why, judge, judge_claim};
 pub use recognise::{Belonging, Perimeters};

@@ -18,8 +18,8 @@ use crate::guard::{self, AdmissionObject, EPOCH, FIRST, PolicySet, Slot};
 pub(super) struct Upkeep {
     /// Those that are missing or altered.
     pub(super) write: Vec<AdmissionObject>,
-    /// Whether every one that should be there was seen in use as it is.
-    pub(super) in_use: bool,
+    /// Whether every one that should be there was seen in use as it is, but for what changes with the fleet.
+    pub(super) text_in_use: bool,
     /// Those that are no longer needed. Empty until the others were seen in use.
     retire: Vec<Step>,
     epoch: Epoch,
@@ -28,7 +28,10 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn of(snapshot: &Snapshot, wanted: &[AdmissionObject]) -> Self {
+    /// What is to be done for `wanted`. `text` is the same set with nothing of the fleet in it.
+    pub(super) fn of(snapshot: &Snapshot, wanted: &[AdmissionObject], text: &[AdmissionObject]) -> Self {
+        let of_the_fleet: BTreeSet<String> =
+            wanted.iter().zip(text).filter(|(filled, empty)| filled.object != empty.object).map(|(filled, _)| filled.key()).collect();
         let served = |object: &AdmissionObject| snapshot.host.mutates || !object.kind.is_mutating();
         let wanted: Vec<AdmissionObject> = wanted.iter().filter(|object| served(object)).cloned().collect();
         let mut write = Vec::new();
@@ -53,8 +56,10 @@ impl Upkeep {
         // Whoever else labels a policy as ours has another name for it.
         let ours = || snapshot.admission.iter().filter(|(_, stored)| stored.name.starts_with("rempart-") && stored.name != EPOCH);
         let versions: Versions = ours().map(|(key, stored)| (key.clone(), stored.version.clone())).collect();
-        let in_use =
-            write.is_empty() && needed.iter().all(|key| versions.contains_key(key) && versions.get(key) == snapshot.in_use.get(key));
+        let seen = |key: &&String| versions.contains_key(*key) && versions.get(*key) == snapshot.in_use.get(*key);
+        let unseen: Vec<&String> = needed.iter().filter(|key| !seen(key)).collect();
+        let in_use = write.is_empty() && unseen.is_empty();
+        let text_in_use = unseen.iter().all(|key| of_the_fleet.contains(*key));
         let superfluous: Vec<&Stored> =
             ours().filter(|(key, _)| in_use && !needed.contains(*key)).map(|(_, stored)| stored.as_ref()).collect();
         let bound = superfluous.iter().any(|stored| !stored.kind.is_policy());
@@ -73,7 +78,7 @@ impl Upkeep {
             found.is_some_and(|found| !found.deleting && found.spec == with_defaults(&object.object["spec"]))
         };
         let show = guard::epoch(&epoch.name).into_iter().filter(|object| served(object) && !shows(object)).collect();
-        Self { write, in_use, retire, epoch, show }
+        Self { write, text_in_use, retire, epoch, show }
     }
 
     pub(super) fn steps(&self) -> Vec<Step> {

@@ -1,10 +1,13 @@
 //! DECIDE: a snapshot and an instant in, everything there is to do out, in order, with the instant at which to look again. Pure.
 
 mod admission;
+mod claims;
 mod pods;
+mod settings;
 mod snapshot;
 mod status;
 mod steps;
+mod storage;
 mod view;
 
 use std::collections::BTreeMap;
@@ -13,12 +16,14 @@ use jiff::Timestamp;
 
 pub(crate) use admission::with_defaults;
 pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
-pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Step, Summary};
+pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Replaced, Step, Summary};
 
 use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
 use crate::api::sensitivity_level::Enforcement;
+use crate::api::values::Tally;
 use crate::placement;
 use crate::trust::end_of_day;
+use pods::Found;
 use view::View;
 
 /// What to do about `snapshot` at `now`: only what is not as it should be. A cluster that is as it should be gets no step.
@@ -29,6 +34,8 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     steps.extend(clearance(&view));
     steps.extend(view.upkeep.steps());
     steps.extend(namespaces(&view));
+    steps.extend(storage::quotas(&view));
+    steps.extend(storage::classes(&view));
     steps.extend(nodes(&view));
     steps.extend(levels(&view));
     steps.extend(daemon_sets(&view));
@@ -174,14 +181,23 @@ fn summary(view: &View<'_>) -> Summary {
         let clouds = view.clouds_cleared_for(level);
         (level.clone(), view.nodes_of(&clouds))
     });
-    let pods = levels().map(|level| {
-        let tally = view.found_by_level.get(level.as_str()).map(|found| found.tally).unwrap_or_default();
-        (level.clone(), [usize_of(tally.compliant), usize_of(tally.violating), usize_of(tally.unknown)])
-    });
+    let tallies = |tally: fn(&Found) -> Tally| {
+        let of_level = move |level: &String| {
+            let tally = view.found_by_level.get(level.as_str()).map(tally).unwrap_or_default();
+            (level.clone(), [usize_of(tally.compliant), usize_of(tally.violating), usize_of(tally.unknown)])
+        };
+        levels().map(of_level).collect()
+    };
     let not_after = levels().filter_map(|level| Some((level.clone(), view.clearing.spec.levels.get(level)?.not_after)));
     let qualified_until =
         view.assessment.clouds.iter().filter_map(|(cloud, standing)| Some((cloud.clone(), standing.best()?.counts_until?)));
-    Summary { nodes: nodes.collect(), pods: pods.collect(), not_after: not_after.collect(), qualified_until: qualified_until.collect() }
+    Summary {
+        nodes: nodes.collect(),
+        pods: tallies(|found| found.tally),
+        claims: tallies(|found| found.claims),
+        not_after: not_after.collect(),
+        qualified_until: qualified_until.collect(),
+    }
 }
 
 #[cfg(test)]

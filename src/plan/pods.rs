@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::claims::Stranded;
 use super::view::View;
 use crate::api::DataDeclaration;
 use crate::api::values::Tally;
 use crate::placement::{self, PodFacts, Verdict, Why};
 
-/// Pods that a level or a declaration concerns.
+/// Pods and claims that a level or a declaration concerns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) tally: Tally,
@@ -17,6 +18,11 @@ pub(super) struct Found {
     pub(super) starving: Vec<String>,
     /// Oldest first.
     pub(super) violations: Vec<Misplaced>,
+    pub(super) claims: Tally,
+    /// Claims on storage that is not cleared, oldest first.
+    pub(super) stranded: Vec<Stranded>,
+    /// Claims on cleared storage whose volumes carry no affinity of their cloud.
+    pub(super) unpinned: usize,
 }
 
 /// A pod on a node that is not cleared for it.

@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::guard::{Grants, Kind};
-use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts};
+use crate::placement::{
+    AttachmentFacts, ClaimFacts, ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts, QuotaFacts, VolumeFacts,
+};
 
 /// Objects by name, or by `namespace/name`. Cheap to clone: a snapshot shares its tables with the next one.
 pub type Table<T> = Arc<BTreeMap<String, Arc<T>>>;
@@ -34,6 +36,20 @@ pub struct Snapshot {
     pub pods: Table<PodFacts>,
     /// DaemonSets, by `namespace/name`.
     pub daemon_sets: Table<DaemonSetFacts>,
+    /// StorageClasses.
+    pub storage_classes: Table<ClassFacts>,
+    /// VolumeSnapshotClasses; none where snapshots are not served.
+    pub snapshot_classes: Table<ClassFacts>,
+    /// VolumeAttributesClasses.
+    pub attributes_classes: Table<ClassFacts>,
+    /// PersistentVolumeClaims, by `namespace/name`.
+    pub claims: Table<ClaimFacts>,
+    /// PersistentVolumes.
+    pub volumes: Table<VolumeFacts>,
+    /// VolumeAttachments.
+    pub attachments: Table<AttachmentFacts>,
+    /// ResourceQuotas of the operator's, by `namespace/name`.
+    pub quotas: Table<QuotaFacts>,
     /// Admission policies and bindings of ours, by `Kind/name`.
     pub admission: Table<Stored>,
     /// Policies and bindings, by `Kind/name`, in the version in which every API server was last seen to use them.

@@ -44,6 +44,8 @@ pub struct Summary {
     pub nodes: BTreeMap<String, usize>,
     /// Pods by level: compliant, violating, unplaced.
     pub pods: BTreeMap<String, [usize; 3]>,
+    /// Claims by level: compliant, violating, on no volume that is known.
+    pub claims: BTreeMap<String, [usize; 3]>,
     /// Instant until which each level is accepted.
     pub not_after: BTreeMap<String, Timestamp>,
     /// Last instant of the best qualification of each cloud.
@@ -72,6 +74,36 @@ pub enum Step {
     LabelNode(Relabel),
     /// Set and remove labels of a namespace.
     LabelNamespace(Relabel),
+    /// Write a StorageClass of a cloud.
+    WriteStorageClass {
+        /// Name.
+        name: String,
+        /// The object.
+        object: Value,
+        /// The one that is there.
+        replaces: Option<Replaced>,
+    },
+    /// Delete a StorageClass that the operator wrote and that no cloud names any more.
+    DeleteStorageClass {
+        /// Name.
+        name: String,
+        /// Uid.
+        uid: String,
+    },
+    /// Leave no claim of a namespace to these classes.
+    WriteQuota {
+        /// Namespace.
+        namespace: String,
+        /// `spec.hard`.
+        hard: BTreeMap<String, String>,
+    },
+    /// Delete the quota of a namespace that has no level any more.
+    DeleteQuota {
+        /// Namespace.
+        namespace: String,
+        /// Uid.
+        uid: String,
+    },
     /// Set the finalizers of a level.
     HoldLevel {
         /// Name.
@@ -116,6 +148,15 @@ pub enum Step {
     },
 }
 
+/// A StorageClass that is written anew. Most of its fields cannot be changed, so that another one may have to take its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its uid.
+    pub uid: String,
+    /// Whether it is the class of claims that name none: that is somebody's choice, and stays.
+    pub default: bool,
+}
+
 /// Labels to set and to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relabel {
@@ -148,6 +189,10 @@ impl Step {
             Self::LabelNode(relabel) if relabel.removes() => format!("Node/{} -", relabel.name),
             Self::LabelNode(relabel) => format!("Node/{} +", relabel.name),
             Self::LabelNamespace(relabel) => format!("Namespace/{}", relabel.name),
+            Self::WriteStorageClass { name, .. } => format!("StorageClass/{name}"),
+            Self::DeleteStorageClass { name, .. } => format!("StorageClass/{name} -"),
+            Self::WriteQuota { namespace, .. } => format!("ResourceQuota/{namespace}"),
+            Self::DeleteQuota { namespace, .. } => format!("ResourceQuota/{namespace} -"),
             Self::HoldLevel { name, .. } => format!("SensitivityLevel/{name} finalizers"),
             Self::TouchDaemonSet { namespace, name, .. } => format!("DaemonSet/{namespace}/{name}"),
             Self::ReplacePod { namespace, name, .. } => format!("Pod/{namespace}/{name}"),
@@ -164,7 +209,14 @@ impl Step {
             Self::WriteAdmission(object) if object.kind.is_policy() => Phase::Policies,
             Self::WriteAdmission(_) => Phase::Bindings,
             Self::LabelNamespace(_) => Phase::Namespaces,
-            Self::LabelNode(_) | Self::TouchDaemonSet { .. } | Self::ReplacePod { .. } | Self::HoldLevel { .. } => Phase::Permit,
+            Self::WriteQuota { .. } => Phase::Quotas,
+            Self::WriteStorageClass { .. }
+            | Self::DeleteStorageClass { .. }
+            | Self::DeleteQuota { .. }
+            | Self::LabelNode(_)
+            | Self::TouchDaemonSet { .. }
+            | Self::ReplacePod { .. }
+            | Self::HoldLevel { .. } => Phase::Permit,
             Self::RetireAdmission { .. } => Phase::Retire,
             Self::WriteStatus { .. } => Phase::Report,
         }
@@ -184,6 +236,8 @@ pub enum Phase {
     Bindings,
     /// Levels and marks on namespaces.
     Namespaces,
+    /// Quotas, the second lock of claims.
+    Quotas,
     /// What lets pods in; left out when the Clearance could not be written.
     Permit,
     /// Policies and bindings that are no longer needed.

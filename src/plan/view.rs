@@ -8,13 +8,14 @@ use kube::{Resource, ResourceExt};
 
 use super::admission::Upkeep;
 use super::pods::Found;
-use super::snapshot::{Outcome, Read, Snapshot, Table};
+use super::settings::settings;
+use super::snapshot::{Host, Outcome, Read, Snapshot, Table};
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
-use crate::api::sensitivity_level::{Credentials, Enforcement, OnTrustLoss, SensitivityLevelSpec};
+use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard;
-use crate::placement::{self, Belonging, Clearing, LevelRule, NamespaceFacts, Perimeters};
+use crate::placement::{self, Belonging, Classes, Clearing, FoundClasses, LevelRule, NamespaceFacts, Perimeters};
 use crate::trust::{Assessment, Problem, Register, Unreadable};
 
 /// Namespaces of the platform. A level there could stop the cluster, so they can have none.
@@ -27,6 +28,7 @@ pub(super) struct View<'a> {
     pub(super) register: Register,
     pub(super) assessment: Assessment,
     pub(super) belonging: BTreeMap<&'a str, Belonging<'a>>,
+    pub(super) classes: Classes,
     pub(super) clearing: Clearing,
     /// What is to be done about policies and bindings.
     pub(super) upkeep: Upkeep,
@@ -56,11 +58,16 @@ impl<'a> View<'a> {
         let mut assessment = register.assess(now);
         assessment.clouds.retain(|cloud, _| perimeters.problems(cloud).is_empty() && register.cloud_problems(cloud).is_empty());
         let belonging: BTreeMap<_, _> = snapshot.nodes.iter().map(|(name, node)| (name.as_str(), perimeters.belonging(node))).collect();
-        let clearing = clearing(snapshot, &assessment, &belonging, now);
-        let admission = guard::policies(&settings(snapshot));
-        let policies = guard::digest(&admission);
+        let classes = classes(snapshot);
+        assessment.clouds.retain(|cloud, _| classes.problems(cloud).is_empty());
+        let clearing = clearing(snapshot, &assessment, &belonging, &classes, now);
+        let settings = settings(snapshot, &classes, &clearing);
+        let admission = guard::policies(&settings);
+        // What changes with the fleet is no other text: who has seen this one in use need not begin anew.
+        let text = guard::policies(&settings.without_data());
+        let policies = guard::digest(&text);
         let declarations = declarations(snapshot);
-        let upkeep = Upkeep::of(snapshot, &admission);
+        let upkeep = Upkeep::of(snapshot, &admission, &text);
         let guarded = upkeep.write.is_empty() && snapshot.clearance().is_some_and(|clearance| clearance.spec == clearing.spec);
         let mut view = Self {
             snapshot,
@@ -68,6 +75,7 @@ impl<'a> View<'a> {
             register,
             assessment,
             belonging,
+            classes,
             clearing,
             upkeep,
             policies,
@@ -78,17 +86,25 @@ impl<'a> View<'a> {
             declarations,
         };
         view.judge_pods();
+        view.judge_claims();
         view
     }
 
     /// Everything that is wrong with the spec of a cloud.
     pub(super) fn cloud_problems(&self, cloud: &str) -> Vec<Problem> {
-        self.register.cloud_problems(cloud).iter().chain(self.perimeters.problems(cloud)).cloned().collect()
+        let problems = self.register.cloud_problems(cloud).iter().chain(self.perimeters.problems(cloud));
+        problems.chain(self.classes.problems(cloud)).cloned().collect()
     }
 
     pub(super) fn clouds_cleared_for(&self, level: &str) -> Vec<String> {
         let clouds = self.clearing.spec.clouds.iter().filter(|(_, levels)| levels.iter().any(|cleared| cleared == level));
         clouds.map(|(cloud, _)| cloud.clone()).collect()
+    }
+
+    pub(super) fn classes_cleared_for(&self, level: &str) -> Vec<String> {
+        let clearance = &self.clearing.spec;
+        let cleared = |cloud: &String| clearance.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level));
+        clearance.storage_classes.iter().filter(|(_, cloud)| cleared(cloud)).map(|(class, _)| class.clone()).collect()
     }
 
     /// How many nodes belong to `clouds`.
@@ -108,7 +124,7 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn is_system(&self, namespace: &str) -> bool {
-        SYSTEM_NAMESPACES.contains(&namespace) || namespace == self.snapshot.host.namespace || namespace == CANARY
+        is_system(&self.snapshot.host, namespace)
     }
 
     pub(super) fn declarations_in(&self, namespace: &str) -> &[(&'a str, &'a DataDeclaration)] {
@@ -166,7 +182,7 @@ impl<'a> View<'a> {
             return readable(&self.snapshot.levels).find_map(|(_, level)| self.told_by(level)).map(Outcome::Holds);
         };
         let holds = matches!(probe.outcome, Outcome::Holds(_));
-        (probe.policies == self.policies && (self.upkeep.in_use || !holds)).then(|| probe.outcome.clone())
+        (probe.policies == self.policies && (self.upkeep.text_in_use || !holds)).then(|| probe.outcome.clone())
     }
 
     /// What a status says was seen of the policies that should be in place.
@@ -226,7 +242,22 @@ fn declarations(snapshot: &Snapshot) -> BTreeMap<&str, Vec<(&str, &DataDeclarati
     by_namespace
 }
 
-fn clearing(snapshot: &Snapshot, assessment: &Assessment, belonging: &BTreeMap<&str, Belonging<'_>>, now: Timestamp) -> Clearing {
+fn classes(snapshot: &Snapshot) -> Classes {
+    let found = FoundClasses {
+        storage: &snapshot.storage_classes,
+        snapshots: &snapshot.snapshot_classes,
+        attributes: &snapshot.attributes_classes,
+    };
+    Classes::new(readable(&snapshot.clouds).map(|(name, cloud)| (name, &cloud.spec)), found)
+}
+
+fn clearing(
+    snapshot: &Snapshot,
+    assessment: &Assessment,
+    belonging: &BTreeMap<&str, Belonging<'_>>,
+    classes: &Classes,
+    now: Timestamp,
+) -> Clearing {
     let levels = snapshot.levels.iter().map(|(name, read)| (name.clone(), rule(read.as_ref().as_ref().ok()))).collect();
     let nodes = belonging.iter().filter_map(|(node, belonging)| match belonging {
         Belonging::Cloud(cloud) if assessment.clouds.contains_key(*cloud) => Some(((*node).to_owned(), (*cloud).to_owned())),
@@ -242,6 +273,7 @@ fn clearing(snapshot: &Snapshot, assessment: &Assessment, belonging: &BTreeMap<&
         levels: &levels,
         nodes: &nodes,
         namespaces: &namespaces,
+        classes,
         seen_cleared: &seen_cleared,
         previous,
         stale: trust_may_be_old(snapshot),
@@ -266,37 +298,36 @@ fn seen_cleared(snapshot: &Snapshot) -> BTreeSet<(String, String)> {
 /// Whether what a clearance rests on may be old. Pods and the rest say nothing about trust: that they cannot be read must not
 /// close sensitive namespaces in the end.
 fn trust_may_be_old(snapshot: &Snapshot) -> bool {
-    snapshot.stale.iter().any(|kind| ["trustedclouds", "sensitivitylevels", "nodes"].contains(kind))
+    snapshot.stale.iter().any(|kind| ["trustedclouds", "sensitivitylevels", "nodes", "storageclasses"].contains(kind))
 }
 
-fn level_of(namespace: &NamespaceFacts) -> Option<&str> {
+/// The level that a namespace has, if it has one at all.
+pub(super) fn level_of(namespace: &NamespaceFacts) -> Option<&str> {
     namespace.level().filter(|level| !level.is_empty())
 }
 
 /// The rule of a level; that of one that cannot be read is the default, and no cloud satisfies it.
 fn rule(level: Option<&SensitivityLevel>) -> LevelRule {
     const A_WEEK_END: SignedDuration = SignedDuration::from_hours(72);
-    level.map_or(LevelRule { unattended_for: A_WEEK_END, on_trust_loss: OnTrustLoss::Block, schedulers: Vec::new() }, |level| LevelRule {
+    let unreadable = LevelRule {
+        unattended_for: A_WEEK_END,
+        on_trust_loss: OnTrustLoss::Block,
+        schedulers: Vec::new(),
+        when_unset: String::new(),
+        inline_drivers: Vec::new(),
+    };
+    level.map_or(unreadable, |level| LevelRule {
         unattended_for: level.spec.unattended_for.duration().unwrap_or(A_WEEK_END),
         on_trust_loss: level.spec.on_trust_loss,
         schedulers: level.spec.schedulers.clone(),
+        when_unset: level.spec.storage.when_unset.clone().unwrap_or_default(),
+        inline_drivers: level.spec.storage.inline_drivers.clone(),
     })
 }
 
-fn settings(snapshot: &Snapshot) -> guard::Settings {
-    let having = |wanted: fn(&SensitivityLevelSpec) -> bool| {
-        readable(&snapshot.levels).filter(|(_, level)| wanted(&level.spec)).map(|(name, _)| name.to_owned()).collect()
-    };
-    guard::Settings {
-        operator: snapshot.host.user.clone(),
-        namespace: snapshot.host.namespace.clone(),
-        node_labelers: snapshot.host.node_labelers.clone(),
-        grants: snapshot.host.grants,
-        audit: having(|level| level.enforcement == Enforcement::Audit),
-        warn: having(|level| level.enforcement == Enforcement::Warn),
-        withheld: having(|level| level.enforcement == Enforcement::Enforce && level.credentials == Credentials::Withhold),
-        ..guard::Settings::default()
-    }
+/// Whether a namespace is one of the platform's, the operator's own or its probe's.
+pub(super) fn is_system(host: &Host, namespace: &str) -> bool {
+    SYSTEM_NAMESPACES.contains(&namespace) || namespace == host.namespace || namespace == CANARY
 }
 
 /// `1 node`, `2 nodes`.

@@ -27,6 +27,7 @@ struct Inner {
     registry: Registry,
     nodes: Family<LevelLabel, Gauge>,
     pods: Family<VerdictLabels, Gauge>,
+    claims: Family<VerdictLabels, Gauge>,
     clearance_ends: Family<LevelLabel, Seconds>,
     qualification_ends: Family<CloudLabel, Seconds>,
     guarded: Gauge,
@@ -71,6 +72,7 @@ impl Default for Metrics {
             registry: Registry::default(),
             nodes: Family::default(),
             pods: Family::default(),
+            claims: Family::default(),
             clearance_ends: Family::default(),
             qualification_ends: Family::default(),
             guarded: Gauge::default(),
@@ -83,6 +85,7 @@ impl Default for Metrics {
         registry.register("build", "Version of the operator", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("cleared_nodes", "Nodes cleared for a level", inner.nodes.clone());
         registry.register("pods", "Pods that a level applies to, by verdict", inner.pods.clone());
+        registry.register("claims", "Claims that a level applies to, by verdict on their storage", inner.claims.clone());
         registry.register_with_unit(
             "clearance_end_timestamp",
             "Instant until which the API server accepts a level without hearing from the operator",
@@ -131,15 +134,18 @@ impl Metrics {
         inner.plan_duration.observe(took.as_secs_f64());
         inner.nodes.clear();
         inner.pods.clear();
+        inner.claims.clear();
         inner.clearance_ends.clear();
         inner.qualification_ends.clear();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         for (level, nodes) in &summary.nodes {
             inner.nodes.get_or_create(&LevelLabel { level: level.clone() }).set(gauge(*nodes));
         }
-        for (level, counts) in &summary.pods {
-            for (verdict, count) in ["compliant", "violating", "unplaced"].into_iter().zip(counts) {
-                inner.pods.get_or_create(&VerdictLabels { level: level.clone(), verdict }).set(gauge(*count));
+        for (family, by_level) in [(&inner.pods, &summary.pods), (&inner.claims, &summary.claims)] {
+            for (level, counts) in by_level {
+                for (verdict, count) in ["compliant", "violating", "unplaced"].into_iter().zip(counts) {
+                    family.get_or_create(&VerdictLabels { level: level.clone(), verdict }).set(gauge(*count));
+                }
             }
         }
         for (level, instant) in &summary.not_after {

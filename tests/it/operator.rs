@@ -19,6 +19,7 @@ mod placed;
 mod refused;
 mod repaired;
 mod restarted;
+mod storage;
 mod storm;
 mod trust_ends;
 mod unguarded;

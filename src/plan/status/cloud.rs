@@ -1,6 +1,7 @@
 //! The status of a cloud.
 
 use super::conditions::{Conditions, Truth};
+use super::storage;
 use crate::api::conditions::QUALIFIED;
 use crate::api::trusted_cloud::{NodeCount, QualificationStatus, UnmetRequirement};
 use crate::api::{TrustedCloud, TrustedCloudStatus};
@@ -23,6 +24,7 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
         node.is_some_and(of_this_cloud)
     });
     conditions.readiness(&problems, under_way, accepted(view, name, cloud, &clears, nodes));
+    storage::ready(view, name, &mut conditions);
 
     let Some(standing) = view.assessment.clouds.get(name) else {
         conditions.set(QUALIFIED, Truth::Unknown, "InvalidSpec", "the spec must be corrected first");
@@ -65,6 +67,7 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
         clears: clears.iter().map(|level| level.as_str().into()).collect(),
         unmet,
         nodes: Some(nodes),
+        storage_classes: storage::of_cloud(view, name),
         next_change: standing.next_change,
     };
     (status, notices)
@@ -100,6 +103,7 @@ fn accepted(view: &View<'_>, name: &str, cloud: &TrustedCloud, clears: &[String]
             "{entries} by selector alone, which is weak evidence (a kubelet chooses most of its own labels): add providerID"
         ));
     }
+    sentences.extend(storage::shared_drivers(cloud));
     sentences.extend(view.register.cloud_warnings(name).iter().map(ToString::to_string));
     sentences.join("; ")
 }

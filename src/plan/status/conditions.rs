@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::conditions::{CONFLICT, ENFORCED, READY, RECONCILING, REVIEW_DUE, STALLED};
+use crate::api::conditions::{CONFLICT, ENFORCED, MIGRATION_REQUIRED, READY, RECONCILING, REVIEW_DUE, STALLED};
 use crate::plan::steps::Notice;
 use crate::trust::Problem;
 
@@ -87,7 +87,7 @@ impl<'a> Conditions<'a> {
 }
 
 fn is_bad(condition: &Condition) -> bool {
-    let good = if [CONFLICT, REVIEW_DUE].contains(&condition.type_.as_str()) { "False" } else { "True" };
+    let good = if [CONFLICT, MIGRATION_REQUIRED, REVIEW_DUE].contains(&condition.type_.as_str()) { "False" } else { "True" };
     // That a level is not enforced because it says so is no bad news.
     let by_choice = condition.type_ == ENFORCED && ["AuditOnly", "Warning"].contains(&condition.reason.as_str());
     condition.status != good && condition.status != "Unknown" && !by_choice

@@ -5,6 +5,7 @@ use kube::ResourceExt;
 
 use super::conditions::{Conditions, Truth};
 use super::level::{compliant, enforced};
+use super::storage;
 use crate::api::conditions::{CONFLICT, REVIEW_DUE};
 use crate::api::data_declaration::Violation;
 use crate::api::{DataDeclaration, DataDeclarationStatus};
@@ -28,23 +29,28 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
     };
     let namespace = declaration.namespace().unwrap_or_default();
     let prefixes = ["DaemonSet", "Pod"].map(|kind| format!("{kind}/{namespace}/"));
-    let under_way = view.under_way(|key| key == format!("Namespace/{namespace}") || prefixes.iter().any(|prefix| key.starts_with(prefix)));
+    let own = ["Namespace", "ResourceQuota"].map(|kind| format!("{kind}/{namespace}"));
+    let under_way = view.under_way(|key| own.iter().any(|own| key == own) || prefixes.iter().any(|prefix| key.starts_with(prefix)));
     conditions.readiness(&problems(view, declaration), under_way, accepted);
     enforced(view, level, &mut conditions);
     compliant(&found, &mut conditions);
+    storage::migration(view, level, &found, &mut conditions);
     review_due(view, declaration, &mut conditions);
     conflict(view, declaration, &mut conditions);
 
-    let violations = found.violations.iter().take(MOST_VIOLATIONS).map(|violation| Violation {
-        kind: "Pod".to_owned(),
-        name: violation.pod.split_once('/').map_or(violation.pod.as_str(), |(_, name)| name).to_owned(),
-        node: Some(violation.node.clone()),
-        reason: violation.why.reason().to_owned(),
+    let pods = found.violations.iter().map(|violation| ("Pod", &violation.pod, Some(violation.node.clone()), &violation.why));
+    let claims = found.stranded.iter().map(|stranded| ("PersistentVolumeClaim", &stranded.claim, None, &stranded.why));
+    let violations = pods.chain(claims).take(MOST_VIOLATIONS).map(|(kind, key, node, why)| Violation {
+        kind: kind.to_owned(),
+        name: key.split_once('/').map_or(key.as_str(), |(_, name)| name).to_owned(),
+        node,
+        reason: why.reason().to_owned(),
     });
     let violations = violations.collect();
     let (conditions, notices) = conditions.finish();
     let observed_generation = declaration.metadata.generation.unwrap_or_default();
-    (DataDeclarationStatus { observed_generation, conditions, pods: found.tally, eligible_clouds, violations }, notices)
+    let (pods, claims) = (found.tally, found.claims);
+    (DataDeclarationStatus { observed_generation, conditions, pods, claims, eligible_clouds, violations }, notices)
 }
 
 fn problems(view: &View<'_>, declaration: &DataDeclaration) -> Vec<Problem> {

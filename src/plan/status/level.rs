@@ -1,6 +1,7 @@
 //! The status of a level.
 
 use super::conditions::{Conditions, Truth};
+use super::storage;
 use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE};
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::{SensitivityLevel, SensitivityLevelStatus};
@@ -23,7 +24,8 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
         let cleared = format!("{} in {} cleared", count(nodes, "node"), count(clouds.len(), "cloud"));
         let warnings = view.register.level_warnings(name).iter().map(ToString::to_string);
         let starving = starving(&found).filter(|_| level.spec.enforcement == Enforcement::Enforce);
-        [cleared].into_iter().chain(warnings).chain(starving).collect::<Vec<_>>().join("; ")
+        let unset = storage::when_unset(&view.clearing.spec, name, &level.spec);
+        [cleared].into_iter().chain(warnings).chain(unset).chain(starving).collect::<Vec<_>>().join("; ")
     };
     let problems = view.register.level_problems(name);
     let held = format!("SensitivityLevel/{name} finalizers");
@@ -33,6 +35,7 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     satisfiable(view, name, &clouds, &mut conditions);
     enforced(view, name, &mut conditions);
     compliant(&found, &mut conditions);
+    storage::migration(view, name, &found, &mut conditions);
 
     let (conditions, notices) = conditions.finish();
     let status = SensitivityLevelStatus {
@@ -42,6 +45,8 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
         nodes: i32::try_from(nodes).unwrap_or(i32::MAX),
         namespaces: i32::try_from(namespaces).unwrap_or(i32::MAX),
         pods: found.tally,
+        storage_classes: view.classes_cleared_for(name),
+        claims: found.claims,
         not_after: view.clearing.spec.levels.get(name).map(|level| level.not_after),
         policy_digest: view.guarded.then(|| view.policies.clone()),
     };
@@ -127,24 +132,29 @@ pub(super) fn enforced(view: &View<'_>, level: &str, conditions: &mut Conditions
 
 /// Whether everything seen is where it may be.
 pub(super) fn compliant(found: &Found, conditions: &mut Conditions<'_>) {
-    const NAMED: usize = 3;
-    if found.tally.violating == 0 {
-        let placed = usize::try_from(found.tally.compliant).unwrap_or_default();
-        conditions.set(COMPLIANT, Truth::True, "PlacedWell", format!("{} on cleared nodes, none elsewhere", count(placed, "pod")));
+    let number = |number: i32| usize::try_from(number).unwrap_or_default();
+    if found.violations.is_empty() && found.stranded.is_empty() {
+        let pods = format!("{} on cleared nodes, none elsewhere", count(number(found.tally.compliant), "pod"));
+        let claims = (found.claims.compliant > 0)
+            .then(|| format!("; {} on cleared storage, none elsewhere", count(number(found.claims.compliant), "claim")));
+        let unpinned = (found.unpinned > 0).then(|| {
+            let volumes = count(found.unpinned, "volume");
+            format!(" ({volumes} without the node affinity of their cloud, made before they would have got it)")
+        });
+        conditions.set(COMPLIANT, Truth::True, "PlacedWell", [Some(pods), claims, unpinned].into_iter().flatten().collect::<String>());
         return;
     }
-    let named: Vec<_> = found
-        .violations
-        .iter()
-        .take(NAMED)
-        .map(|violation| format!("{} on {}: {}", violation.pod, violation.node, violation.why))
-        .collect();
-    let total = usize::try_from(found.tally.violating).unwrap_or_default();
-    let more = if total > named.len() { format!("; and {} more", total - named.len()) } else { String::new() };
-    conditions.set(
-        COMPLIANT,
-        Truth::False,
-        "PlacedBadly",
-        format!("{} on nodes that are not cleared: {}{more}", count(total, "pod"), named.join("; ")),
-    );
+    let pods = found.violations.iter().map(|violation| format!("{} on {}: {}", violation.pod, violation.node, violation.why));
+    let pods = some_of("pod", "nodes that are not cleared", found.violations.len(), pods);
+    let claims = found.stranded.iter().map(|stranded| format!("{}: {}", stranded.claim, stranded.why));
+    let claims = some_of("claim", "storage that is not cleared", found.stranded.len(), claims);
+    conditions.set(COMPLIANT, Truth::False, "PlacedBadly", [pods, claims].into_iter().flatten().collect::<Vec<_>>().join("; "));
+}
+
+/// How many there are, and the first of them; none if there are none.
+fn some_of(thing: &str, place: &str, total: usize, each: impl Iterator<Item = String>) -> Option<String> {
+    const NAMED: usize = 3;
+    let named = each.take(NAMED).collect::<Vec<_>>().join("; ");
+    let more = if total > NAMED { format!("; and {} more", total - NAMED) } else { String::new() };
+    (total > 0).then(|| format!("{} on {place}: {named}{more}", count(total, thing)))
 }

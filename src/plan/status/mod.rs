@@ -4,6 +4,7 @@ mod cloud;
 mod conditions;
 mod declaration;
 mod level;
+mod storage;
 
 use kube::ResourceExt;
 use serde::Serialize;

@@ -8,15 +8,16 @@ mod order;
 mod pods;
 mod reference;
 mod status;
+mod storage;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::names::{CLEARANCE, GUARD, NODE_CLOUD, clearance_label};
+use crate::api::names::{CLEARANCE, CLOUD, GUARD, NODE_CLOUD, QUOTA, clearance_label};
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
-use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
+use crate::placement::{ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts};
 
 fn now() -> Timestamp {
     "2026-11-25T12:00:00Z".parse().unwrap()
@@ -119,6 +120,9 @@ impl World {
                 let namespace = Arc::make_mut(&mut snapshot.namespaces).get_mut(&change.name).unwrap();
                 relabel(&mut Arc::make_mut(namespace).labels, change);
             }
+            Step::WriteStorageClass { .. } | Step::DeleteStorageClass { .. } | Step::WriteQuota { .. } | Step::DeleteQuota { .. } => {
+                apply_storage(snapshot, step);
+            }
             Step::HoldLevel { name, finalizers, .. } => {
                 let level = Arc::make_mut(Arc::make_mut(&mut snapshot.levels).get_mut(name).unwrap());
                 let metadata = level.as_mut().map_or_else(|malformed| &mut malformed.metadata, |level| &mut level.metadata);
@@ -187,6 +191,33 @@ impl World {
             table.remove(key);
             assert!(!release || policy.is_none_or(|policy| table.contains_key(&policy)), "{key} was updated when its policy was gone");
         }
+    }
+}
+
+fn apply_storage(snapshot: &mut Snapshot, step: &Step) {
+    match step {
+        Step::WriteStorageClass { name, object, .. } => {
+            let mut body = object.clone();
+            for field in ["apiVersion", "kind", "metadata"] {
+                body.as_object_mut().unwrap().remove(field);
+            }
+            let class = ClassFacts {
+                name: name.clone(),
+                uid: name.clone(),
+                driver: object["provisioner"].as_str().unwrap().into(),
+                written_for: object["metadata"]["labels"][CLOUD].as_str().map(Into::into),
+                default: false,
+                body,
+            };
+            Arc::make_mut(&mut snapshot.storage_classes).insert(name.clone(), Arc::new(class));
+        }
+        Step::DeleteStorageClass { name, .. } => drop(Arc::make_mut(&mut snapshot.storage_classes).remove(name)),
+        Step::WriteQuota { namespace, hard } => {
+            let quota = QuotaFacts { namespace: namespace.clone(), name: QUOTA.into(), hard: hard.clone(), ..QuotaFacts::default() };
+            Arc::make_mut(&mut snapshot.quotas).insert(format!("{namespace}/{QUOTA}"), Arc::new(quota));
+        }
+        Step::DeleteQuota { namespace, .. } => drop(Arc::make_mut(&mut snapshot.quotas).remove(&format!("{namespace}/{QUOTA}"))),
+        _ => unreachable!("not of storage"),
     }
 }
 

@@ -9,9 +9,9 @@ use regex::Regex;
 
 use super::Reference;
 use crate::api::DataDeclaration;
-use crate::api::data_declaration::ShortText;
 use crate::api::names::{CLEARED, NODE_CLOUD, SENSITIVITY, clearance_label};
 use crate::api::trusted_cloud::{NodeMatch, TrustedCloudSpec};
+use crate::api::values::ShortText;
 use crate::placement::{NodeFacts, PodFacts};
 use crate::plan::Snapshot;
 

@@ -1,0 +1,61 @@
+//! Writes of storage classes and of quotas.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::{ApiResource, DynamicObject, Patch, PostParams};
+use kube::core::Status;
+use kube::{Api, Resource};
+use serde_json::{Value, json};
+
+use super::{WriteError, Writer, gone_is_fine, manager, only};
+use crate::api::names::{FIELD_MANAGER, MANAGED_BY, QUOTA};
+use crate::plan::Replaced;
+
+/// Makes a StorageClass that of claims that name none.
+const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+
+impl Writer {
+    /// Writes a class as it should be. What cannot be changed in it takes another one of the same name: claims in flight go by the
+    /// name, and volumes that were made need their class no more.
+    pub(super) async fn write_storage_class(&self, name: &str, mut object: Value, replaces: Option<Replaced>) -> Result<(), WriteError> {
+        let classes: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<StorageClass>(&()));
+        if let Some(replaced) = replaces {
+            let mut same = object.clone();
+            same["metadata"]["uid"] = replaced.uid.as_str().into();
+            match classes.patch(name, &manager().force(), &Patch::Apply(&same)).await {
+                Err(kube::Error::Api(status)) if is_fixed(&status) => {}
+                written => return gone_is_fine(written),
+            }
+            gone_is_fine(classes.delete(name, &only(replaced.uid)).await)?;
+            if replaced.default {
+                object["metadata"]["annotations"] = json!({DEFAULT: "true"});
+            }
+        }
+        let class: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        classes.create(&PostParams { field_manager: manager().field_manager, ..PostParams::default() }, &class).await?;
+        Ok(())
+    }
+
+    /// Writes the quota of a namespace, and nothing else may stand in it.
+    pub(super) async fn write_quota(&self, namespace: &str, hard: BTreeMap<String, String>) -> Result<(), WriteError> {
+        let quotas: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<ResourceQuota>(&()));
+        let spec = json!({"hard": hard});
+        let object = json!({
+            "apiVersion": ResourceQuota::api_version(&()), "kind": ResourceQuota::kind(&()),
+            "metadata": {"name": QUOTA, "labels": {MANAGED_BY: FIELD_MANAGER}},
+            "spec": spec,
+        });
+        let written = quotas.patch(QUOTA, &manager().force(), &Patch::Apply(&object)).await?;
+        if written.data["spec"] != spec {
+            self.overwrite(quotas.resource_url(), QUOTA, "spec", &spec).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a write was refused because it would change what cannot be changed.
+fn is_fixed(status: &Status) -> bool {
+    status.code == 422
+}

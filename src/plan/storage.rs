@@ -1,0 +1,69 @@
+//! Storage classes of clouds, and the quotas that leave no claim to any other class.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::steps::{Replaced, Step};
+use super::view::{self, View};
+use crate::api::names::QUOTA;
+use crate::placement::{self, Standing};
+
+/// Longest prefix of a qualified name, which a class is in a quota: one with a longer name cannot be counted.
+const LONGEST_PREFIX: usize = 253;
+
+/// StorageClasses that clouds ask for, and those that no cloud asks for any more. Volumes that were made are not touched: they
+/// have all that they need of their class.
+pub(super) fn classes(view: &View<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut kept = BTreeSet::new();
+    for (cloud, object) in view::readable(&view.snapshot.clouds) {
+        let standings: BTreeMap<&str, &Standing> =
+            view.classes.standings(cloud).iter().map(|(name, standing)| (name.as_str(), standing)).collect();
+        for (name, class) in placement::storage_class(cloud, &object.spec) {
+            let standing = standings.get(name.as_str());
+            if matches!(standing, Some(Standing::Missing | Standing::Altered)) && view.cloud_problems(cloud).is_empty() {
+                let there = view.snapshot.storage_classes.get(&name);
+                let replaces = there.map(|there| Replaced { uid: there.uid.clone(), default: there.default });
+                steps.push(Step::WriteStorageClass { name: name.clone(), object: class, replaces });
+            }
+            kept.insert(name);
+        }
+    }
+    let unreadable = |cloud: &str| view.snapshot.clouds.get(cloud).is_some_and(|read| read.is_err());
+    let ours = view.snapshot.storage_classes.values().filter_map(|class| Some((class, class.written_for.as_deref()?)));
+    let dropped = ours.filter(|(class, cloud)| !kept.contains(&class.name) && !unreadable(cloud));
+    steps.extend(dropped.map(|(class, _)| Step::DeleteStorageClass { name: class.name.clone(), uid: class.uid.clone() }));
+    steps
+}
+
+/// A quota of no claims for every class that is not cleared, in every namespace whose level is enforced. It is a plugin of the API
+/// server of its own, so it holds without any of our policies.
+pub(super) fn quotas(view: &View<'_>) -> Vec<Step> {
+    let mut by_levels: BTreeMap<BTreeSet<&str>, BTreeMap<String, String>> = BTreeMap::new();
+    let mut steps = Vec::new();
+    for namespace in view.snapshot.namespaces.values().filter(|namespace| !namespace.deleting) {
+        let mut levels = view.levels_of_claims(&namespace.name);
+        levels.retain(|level| view.is_enforced(level));
+        let found = view.snapshot.quotas.get(&format!("{}/{QUOTA}", namespace.name));
+        if levels.is_empty() {
+            let namespace = namespace.name.clone();
+            steps.extend(found.map(|quota| Step::DeleteQuota { namespace, uid: quota.uid.clone() }));
+            continue;
+        }
+        let hard = by_levels.entry(levels).or_insert_with_key(|levels| {
+            let all = view.snapshot.storage_classes.keys().map(String::as_str);
+            let closed = placement::closed_to(&view.clearing.spec, levels, all).into_iter();
+            closed.filter_map(|class| Some((counted(class)?, "0".to_owned()))).collect()
+        });
+        let kept = found.map_or(hard.is_empty(), |quota| quota.hard == *hard && !quota.scoped);
+        if !kept {
+            steps.push(Step::WriteQuota { namespace: namespace.name.clone(), hard: hard.clone() });
+        }
+    }
+    steps
+}
+
+/// Claims of a class, as a quota counts them.
+fn counted(class: &str) -> Option<String> {
+    let prefix = format!("{class}.storageclass.storage.k8s.io");
+    (prefix.len() <= LONGEST_PREFIX).then(|| format!("{prefix}/persistentvolumeclaims"))
+}
