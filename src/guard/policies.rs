@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::literals;
-use crate::api::names::{CLEARANCE, NO_LEVEL, SENSITIVITY};
+use crate::api::names::{NO_LEVEL, SENSITIVITY};
 
 /// What is filled in. The default is what the YAML says as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,9 +193,10 @@ pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
                 Grants::Enforce => item["spec"]["validationActions"] = json!(["Deny", "Audit"]),
             }
         }
-        objects.extend(reports_on_unenforced(&item, settings));
         objects.push(item);
     }
+    let copies: Vec<Value> = objects.iter().flat_map(|policy| reports_on_unenforced(policy, &objects, settings)).collect();
+    objects.extend(copies);
     let mut objects: Vec<AdmissionObject> = objects.into_iter().map(finished).collect();
     objects.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| a.name.cmp(&b.name)));
     objects
@@ -302,7 +303,7 @@ fn names(levels: &BTreeSet<String>, none: &str) -> Vec<String> {
 
 /// For a policy that judges by level: a copy that ignores failures and only reports, for the levels that the policy
 /// leaves out. Nothing adds the selector to pods of such a level, so its absence is not held against them.
-fn reports_on_unenforced(policy: &Value, settings: &Settings) -> Vec<Value> {
+fn reports_on_unenforced(policy: &Value, all: &[Value], settings: &Settings) -> Vec<Value> {
     if policy["kind"] != Kind::ValidatingPolicy.as_str() || policy["spec"]["paramKind"]["kind"] != "Clearance" {
         return Vec::new();
     }
@@ -311,17 +312,22 @@ fn reports_on_unenforced(policy: &Value, settings: &Settings) -> Vec<Value> {
     };
     let original = policy["metadata"]["name"].as_str().unwrap_or_default();
     let name = format!("{original}-unenforced");
+    let Some(bound) =
+        all.iter().find(|object| object["kind"] == Kind::ValidatingBinding.as_str() && object["spec"]["policyName"] == original)
+    else {
+        return Vec::new();
+    };
+    let concerns_pods = policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]);
 
     let mut copy = policy.clone();
     copy["metadata"]["name"] = name.as_str().into();
     let description = &mut copy["metadata"]["annotations"][DESCRIPTION];
     *description = format!("Reports, never refuses, for levels in Audit or Warn: {}", description.as_str().unwrap_or_default()).into();
     copy["spec"]["failurePolicy"] = "Ignore".into();
-    for expression in expressions(&mut copy["spec"]["matchConstraints"][selector]) {
-        if leaves_out(expression) {
-            expression["operator"] = "In".into();
-        }
-    }
+    // What can not refuse needs no selector of its own beside that of its bindings, and one costs every request, unless the binding
+    // would be asked as often.
+    copy["spec"]["matchConstraints"][selector] =
+        if concerns_pods { json!({"matchExpressions": [one_of(&unenforced(settings))]}) } else { json!({}) };
     for variable in copy["spec"]["variables"].as_array_mut().into_iter().flatten() {
         if variable["name"] == "selectorRequired" {
             variable["expression"] = "false".into();
@@ -329,19 +335,16 @@ fn reports_on_unenforced(policy: &Value, settings: &Settings) -> Vec<Value> {
     }
 
     let binding = |suffix: &str, levels: &BTreeSet<String>, actions: &[&str]| {
-        json!({
-            "apiVersion": policy["apiVersion"],
-            "kind": Kind::ValidatingBinding.as_str(),
-            "metadata": {"name": format!("{original}-{suffix}")},
-            "spec": {
-                "policyName": name,
-                "paramRef": {"name": CLEARANCE, "parameterNotFoundAction": "Allow"},
-                "validationActions": actions,
-                "matchResources": {selector: {"matchExpressions": [{"key": SENSITIVITY, "operator": "In", "values": names(levels, NO_LEVEL)}]}},
-            },
-        })
+        let mut binding = bound.clone();
+        binding["metadata"]["name"] = format!("{original}-{suffix}").into();
+        binding["spec"]["policyName"] = name.as_str().into();
+        binding["spec"]["paramRef"]["parameterNotFoundAction"] = "Allow".into();
+        binding["spec"]["validationActions"] = json!(actions);
+        let selection = &mut binding["spec"]["matchResources"][selector]["matchExpressions"];
+        *selection = selection.as_array().into_iter().flatten().cloned().chain([one_of(levels)]).collect();
+        binding
     };
-    let bindings = if policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]) {
+    let bindings = if concerns_pods {
         vec![binding("audit", &settings.audit, &["Audit"]), binding("warn", &settings.warn, &["Warn", "Audit"])]
     } else {
         // A scheduler would only write warnings to its log.
@@ -350,16 +353,17 @@ fn reports_on_unenforced(policy: &Value, settings: &Settings) -> Vec<Value> {
     [vec![copy], bindings].concat()
 }
 
+/// Selects what has one of these levels.
+fn one_of(levels: &BTreeSet<String>) -> Value {
+    json!({"key": SENSITIVITY, "operator": "In", "values": names(levels, NO_LEVEL)})
+}
+
 fn leaves_levels_out(policy: &Value, selector: &str) -> bool {
     policy["spec"]["matchConstraints"][selector]["matchExpressions"].as_array().is_some_and(|all| all.iter().any(leaves_out))
 }
 
 fn leaves_out(expression: &Value) -> bool {
     expression["key"] == SENSITIVITY && expression["operator"] == "NotIn"
-}
-
-fn expressions(selector: &mut Value) -> impl Iterator<Item = &mut Value> {
-    selector["matchExpressions"].as_array_mut().into_iter().flatten()
 }
 
 /// Well-known annotation for people.

@@ -101,6 +101,43 @@ fn the_set_stays_small() {
     }
 }
 
+/// An API server parses the selectors of every policy anew for every request, before it looks at the resource: each label and each value
+/// costs a pod more than all the rest of a policy that does not concern it.
+#[test]
+fn a_pod_of_a_plain_namespace_meets_few_selectors_and_one_policy() {
+    let objects = policies(&Settings::default());
+    let constraints = |policy: &AdmissionObject| policy.object["spec"]["matchConstraints"].clone();
+    let selectors = |policy: &AdmissionObject| ["namespaceSelector", "objectSelector"].map(|name| constraints(policy)[name].clone());
+    let texts = policies_of(&objects).flat_map(selectors).flat_map(|selector| strings(&selector));
+    let parsed = texts.filter(|(place, _)| !place.ends_with(".operator")).count();
+    assert!(parsed <= 20, "{parsed} labels and values: can it stand in the binding?");
+
+    let met: Vec<_> = policies_of(&objects)
+        .filter(|policy| constraints(policy)["resourceRules"].to_string().contains(r#"["CREATE"],"resources":["pods"]"#))
+        .filter(|policy| selectors(policy).iter().all(|selector| strings(selector).is_empty()))
+        .map(AdmissionObject::key)
+        .collect();
+    assert_eq!(met, ["MutatingAdmissionPolicy/rempart-declared"], "it asks for the declarations of every namespace");
+}
+
+/// A level or a mark that a namespace of the system had before there was a guard must not stop the cluster.
+#[test]
+fn namespaces_of_the_system_are_left_out_of_what_judges_pods() {
+    let objects = policies(&Settings::default());
+    let leaves_out = |object: &AdmissionObject| object.object["spec"].to_string().contains("kube-node-lease");
+    for policy in policies_of(&objects) {
+        let rules = policy.object["spec"]["matchConstraints"]["resourceRules"].to_string();
+        let judges = [r#""pods""#, r#""daemonsets""#, r#""bindings""#].into_iter().any(|resource| rules.contains(resource));
+        // These look at nothing that the system has: a label on a Binding, the operator's own namespace.
+        if !judges || ["rempart-bind-label", "rempart-self-identity"].contains(&policy.name.as_str()) {
+            continue;
+        }
+        let bindings =
+            objects.iter().filter(|object| object.kind.policy() == policy.kind && object.object["spec"]["policyName"] == policy.name);
+        assert!(leaves_out(policy) || bindings.clone().count() > 0 && bindings.clone().all(leaves_out), "{}", policy.key());
+    }
+}
+
 #[test]
 fn order_is_policies_then_bindings_and_always_the_same() {
     let objects = policies(&with_levels(&["a"], &["b"]));

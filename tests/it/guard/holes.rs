@@ -134,6 +134,9 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
         &send(tenant, Method::POST, "/api/v1/namespaces/plain/pods?dryRun=All", Some(&raised)).await.expect("the API server answers"),
         "no params found",
     );
+    // What runs the cluster is left out before the parameter is looked for.
+    let system = send(tenant, Method::POST, "/api/v1/namespaces/kube-system/pods?dryRun=All", Some(&raised)).await;
+    assert_eq!(system.as_ref().map(|answer| answer.status).ok(), Some(201), "{system:?}");
     let binding =
         json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "ghost"}, "target": {"kind": "Node", "name": "node-0"}});
     let bound =
