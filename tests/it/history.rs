@@ -6,6 +6,7 @@
 mod invariant;
 mod proof;
 mod stored;
+mod volumes;
 
 use std::fmt;
 use std::path::Path;
@@ -85,6 +86,8 @@ impl History {
             revisions: replay.revision,
             bound: replay.bound,
             judged: replay.judged,
+            claims_bound: replay.claims_bound,
+            claims_judged: replay.claims_judged,
             oldest: replay.oldest,
             excused: replay.excused.clone(),
         })
@@ -129,6 +132,9 @@ pub struct Seen {
     /// Pods that were bound, and how many of them have a level to which the promise applies.
     pub bound: usize,
     pub judged: usize,
+    /// Claims that were bound, and how many of them have a level to which the promise applies.
+    pub claims_bound: usize,
+    pub claims_judged: usize,
     /// Age of the oldest state that somebody was judged by.
     pub oldest: Duration,
     pub excused: Vec<Violation>,
@@ -136,10 +142,10 @@ pub struct Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { revisions, bound, judged, oldest, .. } = self;
+        let Self { revisions, bound, judged, claims_bound, claims_judged, oldest, .. } = self;
         write!(
             f,
-            "{revisions} revisions; {bound} pods were bound, {judged} of them of a level, the latest {oldest:?} after a change (at most {LAG:?})"
+            "{revisions} revisions; {bound} pods were bound, {judged} of them of a level, and {claims_bound} claims, {claims_judged} of them of a level, the latest {oldest:?} after a change (at most {LAG:?})"
         )?;
         if self.excused.is_empty() { Ok(()) } else { write!(f, "; {} wrong while the guard was away", self.excused.len()) }
     }
@@ -147,7 +153,7 @@ impl fmt::Display for Seen {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "revision {}: {}: {}", self.revision, self.pod, self.what)
+        write!(f, "revision {}: {}: {}", self.revision, self.object, self.what)
     }
 }
 
@@ -242,7 +248,7 @@ impl Recording {
 
 /// Most of what is stored (leases, events) need not be decoded.
 fn interesting(key: &str) -> bool {
-    ["pods/", "namespaces/", "minions/", "rempart.dev/"]
+    ["pods/", "namespaces/", "minions/", "persistentvolumes/", "persistentvolumeclaims/", "rempart.dev/"]
         .iter()
         .any(|kind| key.strip_prefix("/registry/").is_some_and(|path| path.starts_with(kind)))
 }

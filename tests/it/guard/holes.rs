@@ -89,7 +89,7 @@ async fn without_a_guard_the_history_shows_what_happens() {
     drop(excused);
     let seen = cluster.verdict().expect("it is excused");
     let [found] = &seen.excused[..] else { panic!("{:?}", seen.excused) };
-    assert_eq!(found.pod, "unguarded/stray");
+    assert_eq!(found.object, "unguarded/stray");
     assert_eq!(found.what, "it was bound to node-5, which was not cleared for restreint, the level of its namespace");
     let all = cases();
     let decided: Vec<&Case> = all.iter().filter(|case| case.binding == "rempart-bind").collect();

@@ -1,5 +1,6 @@
 //! The invariant, held against one change after the other: **no pod of a sensitive namespace is bound to a node that the
-//! Clearance did not clear for its level at that time, and none comes into being after the end of its clearance.**
+//! Clearance did not clear for its level at that time, and none comes into being after the end of its clearance.** What it says of
+//! claims and their volumes is in `volumes.rs`.
 //!
 //! It is promised from the first revision at which some level says `Enforced`, for every level but those in `Audit` or `Warn`
 //! (and those until they say `Enforced`), and for levels that do not exist. Deliberately not promised, see docs/limits.md: that a
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rempart::api::names::NO_LEVEL;
+
+use super::volumes::{Claim, Volume};
 
 /// An API server learns of a change a little after it is stored. What was in force within this time may have been what it
 /// judged by: `every API server refuses in under 1 s` is what is promised, and what is measured is 20 ms. The history says how
@@ -27,6 +30,8 @@ pub(super) enum Change {
     Node { name: String, levels: BTreeSet<String> },
     Clearance(Option<Cleared>),
     Level { name: String, level: Option<Level> },
+    Claim { namespace: String, name: String, claim: Option<Claim> },
+    Volume { name: String, volume: Option<Volume> },
 }
 
 #[derive(Clone, Debug)]
@@ -48,14 +53,18 @@ pub(super) struct Pod {
 pub(super) struct Cleared {
     pub(super) nodes: BTreeMap<String, String>,
     pub(super) clouds: BTreeMap<String, Vec<String>>,
+    pub(super) classes: BTreeMap<String, String>,
     /// Level to the second at which its clearance ends.
     pub(super) levels: BTreeMap<String, i64>,
 }
 
 impl Cleared {
     fn clears(&self, node: &str, level: &str) -> bool {
-        let levels = self.nodes.get(node).and_then(|cloud| self.clouds.get(cloud));
-        levels.is_some_and(|levels| levels.iter().any(|cleared| cleared == level))
+        self.nodes.get(node).is_some_and(|cloud| self.trusts(cloud, level))
+    }
+
+    pub(super) fn trusts(&self, cloud: &str, level: &str) -> bool {
+        self.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level))
     }
 }
 
@@ -71,8 +80,8 @@ pub(super) struct Level {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub revision: u64,
-    /// Namespace and name.
-    pub pod: String,
+    /// Namespace and name, of a pod or a claim.
+    pub object: String,
     pub what: String,
 }
 
@@ -88,18 +97,23 @@ pub struct Replay {
     /// Pods that were bound, and how many of them have a level to which the promise applies.
     pub bound: usize,
     pub judged: usize,
+    /// Claims that were bound, and how many of them have a level to which the promise applies.
+    pub claims_bound: usize,
+    pub claims_judged: usize,
     /// Age of the oldest state that had to be looked at to find a bound pod in its right place.
     pub oldest: Duration,
     /// Whether the Clearance was ever there.
     pub cleared: bool,
     /// Whether anything is promised yet.
     pub guarded: bool,
-    clearance: Past<Option<Cleared>>,
+    pub(super) clearance: Past<Option<Cleared>>,
     /// Levels to which the promise does not apply.
     lax: Past<BTreeSet<String>>,
-    namespaces: BTreeMap<String, Past<Option<String>>>,
+    pub(super) namespaces: BTreeMap<String, Past<Option<String>>>,
     nodes: BTreeMap<String, Past<BTreeSet<String>>>,
     pods: BTreeMap<(String, String), Known>,
+    pub(super) claims: BTreeMap<(String, String), Claim>,
+    pub(super) volumes: BTreeMap<String, Volume>,
 }
 
 /// What is remembered of a pod.
@@ -131,6 +145,10 @@ impl Replay {
             }
             Change::Node { name, levels } => self.nodes.entry(name).or_default().set(levels, at),
             Change::Level { name, level } => self.see_level(name, level, at),
+            Change::Volume { name, volume: None } => drop(self.volumes.remove(&name)),
+            Change::Volume { name, volume: Some(volume) } => drop(self.volumes.insert(name, volume)),
+            Change::Claim { namespace, name, claim: None } => drop(self.claims.remove(&(namespace, name))),
+            Change::Claim { namespace, name, claim: Some(claim) } => self.see_claim(revision, at, (namespace, name), claim),
             Change::Pod { namespace, name, pod: None } => drop(self.pods.remove(&(namespace, name))),
             Change::Pod { namespace, name, pod: Some(pod) } => self.see_pod(revision, at, (namespace, name), &pod),
         }
@@ -166,8 +184,8 @@ impl Replay {
         }
     }
 
-    fn report(&mut self, revision: u64, (namespace, name): &(String, String), what: String) {
-        let violation = Violation { revision, pod: format!("{namespace}/{name}"), what };
+    pub(super) fn report(&mut self, revision: u64, (namespace, name): &(String, String), what: String) {
+        let violation = Violation { revision, object: format!("{namespace}/{name}"), what };
         if self.excusing { &mut self.excused } else { &mut self.violations }.push(violation);
     }
 
@@ -224,20 +242,20 @@ impl Replay {
     }
 
     /// Whether nothing is promised about pods of this level.
-    fn is_free(&self, at: Duration, namespace: &str, level: &str) -> bool {
+    pub(super) fn is_free(&self, at: Duration, namespace: &str, level: &str) -> bool {
         !self.guarded || SYSTEM.contains(&namespace) || level == NO_LEVEL || self.lax.recent(at).any(|(lax, _)| lax.contains(level))
     }
 }
 
 /// A value, and those that it replaced of late, each with the time of its end.
 #[derive(Clone, Debug, Default)]
-struct Past<T> {
-    now: T,
+pub(super) struct Past<T> {
+    pub(super) now: T,
     before: Vec<(T, Duration)>,
 }
 
 impl<T> Past<T> {
-    fn begin(value: T) -> Self {
+    pub(super) fn begin(value: T) -> Self {
         Self { now: value, before: Vec::new() }
     }
 
@@ -247,7 +265,7 @@ impl<T> Past<T> {
     }
 
     /// What an API server may judge by at `at`, and for how long it has not been true.
-    fn recent(&self, at: Duration) -> impl Iterator<Item = (&T, Duration)> {
+    pub(super) fn recent(&self, at: Duration) -> impl Iterator<Item = (&T, Duration)> {
         let before = self.before.iter().map(move |(value, end)| (value, at.saturating_sub(*end))).filter(|(_, age)| *age <= LAG);
         std::iter::once((&self.now, Duration::ZERO)).chain(before)
     }
@@ -267,6 +285,7 @@ mod tests {
         Change::Clearance(Some(Cleared {
             nodes: [("snc-1".to_owned(), "snc".to_owned())].into(),
             clouds: [("snc".to_owned(), levels.iter().map(|&level| level.to_owned()).collect())].into(),
+            classes: BTreeMap::new(),
             levels: [("restreint".to_owned(), 1000), ("sante".to_owned(), 1000)].into(),
         }))
     }

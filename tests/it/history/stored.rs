@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
-use rempart::api::names::{SENSITIVITY, level_of_label};
+use rempart::api::names::{CLASS_ANNOTATION, NODE_CLOUD, SENSITIVITY, level_of_label};
 use serde_json::Value;
 
 use super::invariant::{Change, Cleared, Level, Namespace, Pod};
+use super::volumes::{Claim, Volume};
 
 /// What a change of `key` means; `value` is none when the object is gone.
 pub(super) fn change(key: &str, value: Option<&[u8]>) -> Result<Option<Change>, String> {
@@ -20,6 +21,15 @@ pub(super) fn change(key: &str, value: Option<&[u8]>) -> Result<Option<Change>, 
             Change::Namespace { name: name.to_owned(), namespace: object()?.map(|object| Namespace { level: object.label(SENSITIVITY) }) }
         }
         ["minions", name] => Change::Node { name: name.to_owned(), levels: object()?.map(|object| object.cleared()).unwrap_or_default() },
+        ["persistentvolumeclaims", namespace, name] => {
+            let claim = value.map(decoded::<StoredClaim>).transpose().map_err(|error| format!("{key}: {error}"))?;
+            let claim = claim.map(|claim| Claim { volume: claim.spec.and_then(|spec| spec.volume).unwrap_or_default() });
+            Change::Claim { namespace: namespace.to_owned(), name: name.to_owned(), claim }
+        }
+        ["persistentvolumes", name] => {
+            let volume = value.map(decoded::<StoredVolume>).transpose().map_err(|error| format!("{key}: {error}"))?;
+            Change::Volume { name: name.to_owned(), volume: volume.map(StoredVolume::facts) }
+        }
         ["rempart.dev", "clearances", "cluster"] => Change::Clearance(json()?.map(|value| cleared(&value))),
         ["rempart.dev", "sensitivitylevels", name] => Change::Level { name: name.to_owned(), level: json()?.map(|value| level(&value)) },
         _ => return Ok(None),
@@ -42,6 +52,8 @@ struct Metadata {
     created: Option<Time>,
     #[prost(btree_map = "string, string", tag = "11")]
     labels: BTreeMap<String, String>,
+    #[prost(btree_map = "string, string", tag = "12")]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Message)]
@@ -63,10 +75,83 @@ struct Unknown {
     raw: Vec<u8>,
 }
 
+#[derive(Message)]
+struct StoredClaim {
+    #[prost(message, optional, tag = "2")]
+    spec: Option<ClaimSpec>,
+}
+
+#[derive(Message)]
+struct ClaimSpec {
+    #[prost(string, optional, tag = "3")]
+    volume: Option<String>,
+}
+
+#[derive(Message)]
+struct StoredVolume {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<Metadata>,
+    #[prost(message, optional, tag = "2")]
+    spec: Option<VolumeSpec>,
+}
+
+#[derive(Message)]
+struct VolumeSpec {
+    #[prost(string, optional, tag = "6")]
+    class: Option<String>,
+    #[prost(message, optional, tag = "9")]
+    affinity: Option<VolumeNodeAffinity>,
+}
+
+#[derive(Message)]
+struct VolumeNodeAffinity {
+    #[prost(message, optional, tag = "1")]
+    required: Option<NodeSelector>,
+}
+
+#[derive(Message)]
+struct NodeSelector {
+    #[prost(message, repeated, tag = "1")]
+    terms: Vec<NodeSelectorTerm>,
+}
+
+#[derive(Message)]
+struct NodeSelectorTerm {
+    #[prost(message, repeated, tag = "1")]
+    expressions: Vec<NodeSelectorRequirement>,
+}
+
+#[derive(Message)]
+struct NodeSelectorRequirement {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    operator: String,
+    #[prost(string, repeated, tag = "3")]
+    values: Vec<String>,
+}
+
+impl StoredVolume {
+    fn facts(self) -> Volume {
+        let spec = self.spec.unwrap_or_default();
+        let annotated = self.metadata.and_then(|mut metadata| metadata.annotations.remove(CLASS_ANNOTATION));
+        let required = |term: &NodeSelectorTerm| {
+            let cloud = term.expressions.iter().find(|found| found.key == NODE_CLOUD && found.operator == "In" && found.values.len() == 1);
+            cloud.map(|found| found.values[0].clone())
+        };
+        let terms = spec.affinity.and_then(|affinity| affinity.required).map(|required| required.terms).unwrap_or_default();
+        Volume { class: annotated.or(spec.class).unwrap_or_default(), terms: terms.iter().map(required).collect() }
+    }
+}
+
 fn object(stored: &[u8]) -> Result<Object, String> {
+    decoded(stored)
+}
+
+fn decoded<M: Message + Default>(stored: &[u8]) -> Result<M, String> {
     let envelope = stored.strip_prefix(b"k8s\0").ok_or("is not stored as protobuf")?;
     let envelope = Unknown::decode(envelope).map_err(|error| error.to_string())?;
-    Object::decode(envelope.raw.as_slice()).map_err(|error| error.to_string())
+    M::decode(envelope.raw.as_slice()).map_err(|error| error.to_string())
 }
 
 impl Object {
@@ -99,6 +184,7 @@ fn cleared(clearance: &Value) -> Cleared {
         clouds: fields("clouds")
             .map(|(cloud, levels)| (cloud.clone(), levels.as_array().into_iter().flatten().map(text).collect()))
             .collect(),
+        classes: fields("storageClasses").map(|(class, cloud)| (class.clone(), text(cloud))).collect(),
         levels: fields("levels").filter_map(|(name, level)| Some((name.clone(), not_after(level)?.as_second()))).collect(),
     }
 }
