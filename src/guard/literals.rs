@@ -18,7 +18,7 @@ const CLOUD: &str = "rempart_cloud";
 /// Stands for a level.
 const LEVEL: &str = "rempart_level";
 /// Stands for a namespace.
-const NAMESPACE: &str = "rempart_namespace";
+pub(super) const NAMESPACE: &str = "rempart_namespace";
 /// Stands for a driver.
 const DRIVER: &str = "rempart_driver";
 /// Stands for a driver that no plain user may use by hand.
@@ -44,10 +44,12 @@ pub(super) fn filled(text: &str, settings: &Settings) -> String {
     });
     // In one pass: what is filled in is never looked at again.
     let no_class = format!("'{CLASS}': '{CLOUD}'");
+    let no_attributes = format!("'{ATTRIBUTES_CLASS}': '{CLOUD}'");
     let no_cloud = format!("'{CLOUD}': ['{LEVEL}']");
     let no_namespace = format!("'{NAMESPACE}': '{LEVEL}'");
     let places = [
         (no_class.clone(), pairs(&settings.classes, &no_class)),
+        (no_attributes.clone(), pairs(&settings.attributes_clouds, &no_attributes)),
         (no_cloud.clone(), cleared.chain([no_cloud.clone()]).collect()),
         (no_namespace.clone(), pairs(&settings.namespaces, &no_namespace)),
         (quoted(CLASS), names(&keys(&settings.classes), CLASS)),

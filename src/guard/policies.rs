@@ -32,12 +32,16 @@ pub struct Settings {
     pub warn: BTreeSet<String>,
     /// Levels with `credentials: Withhold` that are enforced.
     pub withheld: BTreeSet<String>,
+    /// User names of the schedulers of enforced levels, beside kube-scheduler.
+    pub schedulers: BTreeSet<String>,
     /// Storage class to cloud: every class of a trusted cloud.
     pub classes: BTreeMap<String, String>,
     /// Snapshot classes of trusted clouds: of volumes and of groups of volumes, by name alone.
     pub snapshot_classes: BTreeSet<String>,
     /// Volume attributes classes of trusted clouds.
     pub attributes_classes: BTreeSet<String>,
+    /// Volume attributes class to cloud: those that are as they should be.
+    pub attributes_clouds: BTreeMap<String, String>,
     /// Cloud to the enforced levels that it is cleared for now.
     pub cleared: BTreeMap<String, BTreeSet<String>>,
     /// Provisioners and CSI drivers of trusted clouds.
@@ -61,6 +65,7 @@ impl Settings {
             classes: BTreeMap::new(),
             snapshot_classes: BTreeSet::new(),
             attributes_classes: BTreeSet::new(),
+            attributes_clouds: BTreeMap::new(),
             cleared: BTreeMap::new(),
             drivers: BTreeSet::new(),
             exclusive_drivers: BTreeSet::new(),
@@ -82,9 +87,11 @@ impl Default for Settings {
             audit: BTreeSet::new(),
             warn: BTreeSet::new(),
             withheld: BTreeSet::new(),
+            schedulers: BTreeSet::new(),
             classes: BTreeMap::new(),
             snapshot_classes: BTreeSet::new(),
             attributes_classes: BTreeSet::new(),
+            attributes_clouds: BTreeMap::new(),
             cleared: BTreeMap::new(),
             drivers: BTreeSet::new(),
             exclusive_drivers: BTreeSet::new(),
@@ -217,12 +224,14 @@ pub fn digest(objects: &[AdmissionObject]) -> String {
 
 /// The operator's user name in the YAML.
 const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
+/// Who binds pods everywhere.
+const SCHEDULER: &str = "system:kube-scheduler";
 /// Stands in the YAML for the levels that withhold tokens.
 const NONE_WITHHELD: &str = "rempart-withheld";
 /// The operator's namespace in the YAML.
 const NAMESPACE: &str = "rempart-system";
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     include_str!("policies/10-pod-selector.yaml"),
     include_str!("policies/11-declared.yaml"),
     include_str!("policies/20-pod-create.yaml"),
@@ -231,6 +240,8 @@ const FILES: [&str; 11] = [
     include_str!("policies/40-namespace.yaml"),
     include_str!("policies/45-declaration.yaml"),
     include_str!("policies/50-node.yaml"),
+    include_str!("policies/60-claim.yaml"),
+    include_str!("policies/61-volume.yaml"),
     include_str!("policies/70-token.yaml"),
     include_str!("policies/80-self.yaml"),
     include_str!("policies/85-grants.yaml"),
@@ -260,6 +271,10 @@ fn fill_in(value: &mut Value, settings: &Settings) {
             if let Some(place) = items.iter().position(|item| item == NO_LEVEL) {
                 items.splice(place..=place, names(&unenforced(settings), NO_LEVEL).into_iter().map(Value::from));
             }
+            if let Some(place) = items.iter().position(|item| item == literals::NAMESPACE) {
+                let known: BTreeSet<String> = settings.namespaces.keys().cloned().collect();
+                items.splice(place..=place, names(&known, literals::NAMESPACE).into_iter().map(Value::from));
+            }
             if let Some(place) = items.iter().position(|item| item == NONE_WITHHELD) {
                 items.splice(place..=place, names(&settings.withheld, NONE_WITHHELD).into_iter().map(Value::from));
             }
@@ -279,7 +294,9 @@ fn fill_in(value: &mut Value, settings: &Settings) {
 fn filled_expression(text: &str, settings: &Settings) -> String {
     let operator = quoted([&settings.operator]);
     let labelers = quoted([&settings.operator].into_iter().chain(&settings.node_labelers));
+    let schedulers = quoted([&SCHEDULER.to_owned()].into_iter().chain(&settings.schedulers));
     let text = text
+        .replace(&format!("['{SCHEDULER}']"), &format!("[{schedulers}]"))
         .replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
         .replace(&format!("'{OPERATOR}'"), &operator)
         .replace(&format!("'{NAMESPACE}'"), &quoted([&settings.namespace]))
@@ -317,7 +334,7 @@ fn reports_on_unenforced(policy: &Value, all: &[Value], settings: &Settings) -> 
     else {
         return Vec::new();
     };
-    let concerns_pods = policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]);
+    let resources = &policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"];
 
     let mut copy = policy.clone();
     copy["metadata"]["name"] = name.as_str().into();
@@ -327,7 +344,7 @@ fn reports_on_unenforced(policy: &Value, all: &[Value], settings: &Settings) -> 
     // What can not refuse needs no selector of its own beside that of its bindings, and one costs every request, unless the binding
     // would be asked as often.
     copy["spec"]["matchConstraints"][selector] =
-        if concerns_pods { json!({"matchExpressions": [one_of(&unenforced(settings))]}) } else { json!({}) };
+        if resources == &json!(["pods"]) { json!({"matchExpressions": [one_of(&unenforced(settings))]}) } else { json!({}) };
     for variable in copy["spec"]["variables"].as_array_mut().into_iter().flatten() {
         if variable["name"] == "selectorRequired" {
             variable["expression"] = "false".into();
@@ -344,11 +361,11 @@ fn reports_on_unenforced(policy: &Value, all: &[Value], settings: &Settings) -> 
         *selection = selection.as_array().into_iter().flatten().cloned().chain([one_of(levels)]).collect();
         binding
     };
-    let bindings = if concerns_pods {
-        vec![binding("audit", &settings.audit, &["Audit"]), binding("warn", &settings.warn, &["Warn", "Audit"])]
-    } else {
+    let bindings = if resources == &json!(["pods/binding", "bindings"]) {
         // A scheduler would only write warnings to its log.
         vec![binding("audit", &unenforced(settings), &["Audit"])]
+    } else {
+        vec![binding("audit", &settings.audit, &["Audit"]), binding("warn", &settings.warn, &["Warn", "Audit"])]
     };
     [vec![copy], bindings].concat()
 }

@@ -29,7 +29,9 @@ pub(super) fn settings(snapshot: &Snapshot, classes: &Classes, clearing: &Cleari
         let level = level_of(namespace).filter(|level| enforced(level))?;
         Some((namespace.name.clone(), level.to_owned()))
     });
+    let schedulers = readable(&snapshot.levels).filter(|(level, _)| enforced(level)).flat_map(|(_, level)| level.spec.schedulers.clone());
     guard::Settings {
+        schedulers: schedulers.collect(),
         operator: snapshot.host.user.clone(),
         namespace: snapshot.host.namespace.clone(),
         node_labelers: snapshot.host.node_labelers.clone(),
@@ -38,6 +40,7 @@ pub(super) fn settings(snapshot: &Snapshot, classes: &Classes, clearing: &Cleari
         classes: classes.named.clone(),
         snapshot_classes: classes.named_snapshots.clone(),
         attributes_classes: classes.named_attributes.clone(),
+        attributes_clouds: classes.attributes.clone(),
         cleared: cleared.collect(),
         drivers,
         exclusive_drivers: exclusive.collect(),

@@ -21,11 +21,12 @@ pub const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
 const EVERYBODY: [(&str, &str, &str); 1] = [("create", "authentication.k8s.io", "selfsubjectreviews")];
 
 /// Rights that no request uses, and who needs them instead.
-const ASKED_BY_OTHERS: [(&str, &str, &str); 5] = [
+const ASKED_BY_OTHERS: [(&str, &str, &str); 6] = [
     // The API server lets nobody write a policy or binding who may not read its parameters; see `a_policy_is_written_by_who_may_read_its_parameters`.
     ("get", "rempart.dev", "clearances"),
     ("get", "rempart.dev", "datadeclarations"),
     ("get", "rbac.authorization.k8s.io", "clusterroles"),
+    ("get", "", "namespaces"),
     ("list", "rbac.authorization.k8s.io", "clusterroles"),
     // A patch by server-side apply that makes an object is a patch in the audit log; see `the_clearance_is_made_by_who_may_create_it`.
     ("create", "rempart.dev", "clearances"),
@@ -236,6 +237,7 @@ async fn a_policy_is_written_by_who_may_read_its_parameters() {
         let kind = match resource {
             "clearances" => "Clearance",
             "datadeclarations" => "DataDeclaration",
+            "namespaces" => "Namespace",
             _ => "ClusterRole",
         };
         let with_it: Vec<_> = policies.iter().filter(|object| object.object["spec"]["paramKind"]["kind"] == kind).collect();

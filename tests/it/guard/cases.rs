@@ -6,14 +6,17 @@
 #![allow(clippy::too_many_lines, reason = "tables")]
 
 mod binding;
+mod claims;
 mod creation;
 mod declarations;
 mod itself;
 mod namespaces;
 mod nodes;
+mod storage;
 mod tokens;
 mod unenforced;
 mod updates;
+mod volumes;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -133,6 +136,9 @@ pub(super) fn cases() -> Vec<Case> {
         itself::itself(),
         tokens::tokens(),
         unenforced::unenforced(),
+        claims::claims(),
+        volumes::volumes(),
+        storage::storage(),
     ]
     .into_iter()
     .flatten()

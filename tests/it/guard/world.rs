@@ -1,11 +1,11 @@
 //! What every case of this suite finds: levels, clouds, nodes, namespaces, and objects older than the policies.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::LazyLock;
 
 use kube::Client;
-use rempart::api::names::{CLEARANCE_PREFIX, DECLARED, SENSITIVITY};
+use rempart::api::names::{CLEARANCE_PREFIX, DECLARED, NODE_CLOUD, SENSITIVITY};
 use rempart::api::{Clearance, crds};
 use rempart::guard::{AdmissionObject, Settings, policies};
 use serde_json::{Value, json};
@@ -57,7 +57,54 @@ pub(super) static QUIET: World = World::new(|| Cluster::start("guard", &["--node
 /// The set under test: one level is in `Warn`, one in `Audit`, and one withholds tokens.
 pub(super) fn guard() -> Vec<AdmissionObject> {
     let levels = |name: &str| [name.to_owned()].into();
-    policies(&Settings { audit: levels("observe"), warn: levels("interne"), withheld: levels("sante"), ..Settings::default() })
+    policies(&Settings { audit: levels("observe"), warn: levels("interne"), withheld: levels("sante"), ..storage() })
+}
+
+/// What an operator would have written into the policies, with the namespaces `lapsed` and all that tests make still unknown to it.
+fn storage() -> Settings {
+    let pairs = |all: &[(&str, &str)]| all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let names = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect();
+    Settings {
+        schedulers: names(&["sante-scheduler"]),
+        classes: pairs(&[("fast", "alpha"), ("quick", "alpha"), ("odd", "alpha"), ("slow", "beta"), ("moved", "beta")]),
+        snapshot_classes: names(&["snap", "slow-snap"]),
+        attributes_classes: names(&["gold", "lead"]),
+        attributes_clouds: pairs(&[("gold", "alpha"), ("lead", "beta")]),
+        cleared: [("alpha".to_owned(), names(&["late", "restreint", "sante"])), ("beta".to_owned(), BTreeSet::new())].into(),
+        drivers: names(&["disk.example", "shared.example", "cinder.csi.openstack.org"]),
+        exclusive_drivers: names(&["cinder.csi.openstack.org"]),
+        named_otherwise: names(&["odd"]),
+        namespaces: pairs(&[("emr", "restreint"), ("clinic", "sante")]),
+        static_levels: names(&["sante"]),
+        ..Settings::default()
+    }
+}
+
+/// The kinds of the snapshot and gateway APIs, as loose as they can be.
+fn foreign_crds() -> Vec<Value> {
+    let kinds = [
+        ("snapshot.storage.k8s.io", "v1", "VolumeSnapshot", "Namespaced"),
+        ("snapshot.storage.k8s.io", "v1", "VolumeSnapshotContent", "Cluster"),
+        ("snapshot.storage.k8s.io", "v1", "VolumeSnapshotClass", "Cluster"),
+        ("groupsnapshot.storage.k8s.io", "v1beta1", "VolumeGroupSnapshot", "Namespaced"),
+        ("groupsnapshot.storage.k8s.io", "v1beta1", "VolumeGroupSnapshotContent", "Cluster"),
+        ("groupsnapshot.storage.k8s.io", "v1beta1", "VolumeGroupSnapshotClass", "Cluster"),
+        ("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "Namespaced"),
+    ];
+    let crd = |(group, version, kind, scope): (&str, &str, &str, &str)| {
+        let singular = kind.to_lowercase();
+        let plural = if singular.ends_with('s') { format!("{singular}es") } else { format!("{singular}s") };
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.{group}"), "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"}},
+            "spec": {
+                "group": group, "scope": scope, "names": {"kind": kind, "plural": plural, "singular": singular},
+                "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+            },
+        })
+    };
+    kinds.into_iter().map(crd).collect()
 }
 
 pub(super) fn clearance() -> Value {
@@ -81,9 +128,20 @@ pub(super) enum Who {
     Clusterer,
     /// May grant whatever he likes.
     Granter,
+    /// A tenant who may provision on trusted clouds.
+    Keeper,
     Scheduler,
     OtherScheduler,
+    /// A scheduler of the level sante.
+    SanteScheduler,
+    /// The part of the controller manager that binds claims to volumes.
+    Binder,
+    /// The part that attaches volumes to nodes.
+    Attacher,
+    /// The whole of it, where its parts have no accounts of their own.
+    ControllerManager,
     JobController,
+    QuotaController,
     NamespaceController,
     /// Of node-5, which is not cleared; with a certificate.
     Kubelet,
@@ -108,6 +166,12 @@ impl Clients {
             (Who::Granter, cluster.user("granter", &["system:authenticated", "granters"]).await),
             (Who::Scheduler, cluster.user("system:kube-scheduler", &["system:authenticated"]).await),
             (Who::OtherScheduler, cluster.user("other-scheduler", &masters).await),
+            (Who::Keeper, cluster.user("keeper", &["system:authenticated", "tenants", "keepers"]).await),
+            (Who::SanteScheduler, cluster.user("sante-scheduler", &["system:authenticated", "tenants"]).await),
+            (Who::Binder, cluster.user("system:serviceaccount:kube-system:persistent-volume-binder", &["tenants"]).await),
+            (Who::Attacher, cluster.user("system:serviceaccount:kube-system:attachdetach-controller", &["tenants"]).await),
+            (Who::ControllerManager, cluster.user("system:kube-controller-manager", &["tenants"]).await),
+            (Who::QuotaController, cluster.user("system:serviceaccount:kube-system:resourcequota-controller", &masters).await),
             (Who::JobController, cluster.user("system:serviceaccount:kube-system:job-controller", &masters).await),
             (Who::NamespaceController, cluster.user("system:serviceaccount:kube-system:namespace-controller", &masters).await),
             (Who::Kubelet, cluster.kubelet("node-5").await),
@@ -127,10 +191,12 @@ async fn build(cluster: &Cluster) {
 
     let crds: Vec<Value> = crds().iter().map(|crd| serde_json::to_value(crd).expect("a CRD is JSON")).collect();
     apply(admin, &crds).await;
+    apply(admin, &foreign_crds()).await;
     wait_until("the kinds are served", async || try_apply(operator, &clearance()).await).await;
 
     let mut older = yaml(include_str!("older.yaml"));
     older.extend(plain_pods("plain-before"));
+    older.extend(yaml(include_str!("storage.yaml")));
     older.push(webhook::configuration().await);
     for object in older {
         // A new namespace has its service account, and a new kind its path, a moment later.
@@ -140,8 +206,9 @@ async fn build(cluster: &Cluster) {
     let guard: Vec<Value> = guard().into_iter().map(|object| object.object).collect();
     apply(operator, &guard).await;
     for node in ["node-0", "node-1", "node-2", "node-3"] {
-        let labels: HashMap<String, &str> =
+        let mut labels: HashMap<String, &str> =
             ["restreint", "sante", "late"].map(|level| (format!("{CLEARANCE_PREFIX}{level}"), "cleared")).into_iter().collect();
+        labels.insert(NODE_CLOUD.to_owned(), "alpha");
         apply(operator, &[json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": labels}})]).await;
     }
     let taints = json!([{"key": "rempart.dev/hold", "effect": "NoSchedule"}]);
