@@ -3,7 +3,7 @@
 mod objects;
 mod schema;
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use kube::CustomResourceExt;
@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::sensitivity_level::{Credentials, Enforcement};
+use crate::cluster::watched::storage::{WatchedAttachment, WatchedClaim, WatchedQuota, WatchedVolume, class};
 use crate::plan::{Plan, Step, plan, with_defaults};
 
 /// Everything that is watched, as JSON.
@@ -28,9 +28,19 @@ struct Cluster {
     namespaces: Vec<Value>,
     pods: Vec<Value>,
     daemon_sets: Vec<Value>,
+    storage: Storage,
     probe: Option<Probe>,
     failures: BTreeMap<String, String>,
     stale: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+struct Storage {
+    claims: Vec<Value>,
+    volumes: Vec<Value>,
+    attachments: Vec<Value>,
+    quotas: Vec<Value>,
+    classes: [Vec<Value>; 3],
 }
 
 /// Schema of spec and status of each kind.
@@ -67,6 +77,15 @@ fn clusters() -> BoxedStrategy<Cluster> {
         proptest::option::of(custom::<Clearance>(false)),
     );
     let theirs = (vec(objects::node(), 0..4), vec(objects::namespace(), 0..4), vec(objects::pod(), 0..5), vec(objects::daemon_set(), 0..3));
+    let classes = || vec(objects::class(), 0..3);
+    let storage = (
+        vec(objects::claim(), 0..4),
+        vec(objects::volume(), 0..4),
+        vec(objects::attachment(), 0..3),
+        vec(objects::quota(), 0..3),
+        [classes(), classes(), classes()],
+    )
+        .prop_map(|(claims, volumes, attachments, quotas, classes)| Storage { claims, volumes, attachments, quotas, classes });
     let outcome = schema::text(0, 300)
         .prop_flat_map(|said| select(vec![Outcome::Holds(said.clone()), Outcome::Open(said.clone()), Outcome::Unclear(said)]));
     let probe = (schema::text(0, 80), outcome).prop_map(|(policies, outcome)| Probe { policies, outcome });
@@ -79,25 +98,17 @@ fn clusters() -> BoxedStrategy<Cluster> {
         proptest::collection::btree_map(key, schema::text(0, 300), 0..2),
         subsequence(vec!["trustedclouds", "nodes", "pods"], 0..=3),
     );
-    (ours, theirs, faults)
-        .prop_map(|((clouds, levels, declarations, clearance), (nodes, namespaces, pods, daemon_sets), (probe, failures, stale))| Cluster {
-            clouds,
-            levels,
-            declarations,
-            clearance,
-            nodes,
-            namespaces,
-            pods,
-            daemon_sets,
-            probe,
-            failures,
-            stale,
-        })
+    (ours, theirs, storage, faults)
+        .prop_map(
+            |((clouds, levels, declarations, clearance), (nodes, namespaces, pods, daemon_sets), storage, (probe, failures, stale))| {
+                Cluster { storage, clouds, levels, declarations, clearance, nodes, namespaces, pods, daemon_sets, probe, failures, stale }
+            },
+        )
         .boxed()
 }
 
 /// What the watches would make of it.
-fn snapshot(cluster: &Cluster) -> Snapshot {
+fn snapshot(cluster: &Cluster, at: Timestamp) -> Snapshot {
     fn table<K: Resource + DeserializeOwned, T>(objects: &[Value], facts: impl Fn(K) -> T) -> Table<T> {
         let part = Part { prefix: None };
         let read =
@@ -110,7 +121,18 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
             |object: &Value| serde_json::from_value::<DynamicObject>(object.clone()).unwrap_or_else(|error| panic!("{error}: {object}"));
         Arc::new(objects.iter().map(read_one).map(|object| (part.key(&object), Arc::new(read(object)))).collect())
     }
+    let storage = &cluster.storage;
+    let classes = |number: usize, field: &'static str| {
+        table::<DynamicObject, _>(&storage.classes[number], move |object| class(object, field, number == 0))
+    };
     let mut snapshot = Snapshot {
+        claims: table::<WatchedClaim, _>(&storage.claims, Into::into),
+        volumes: table::<WatchedVolume, _>(&storage.volumes, Into::into),
+        attachments: table::<WatchedAttachment, _>(&storage.attachments, Into::into),
+        quotas: table::<WatchedQuota, _>(&storage.quotas, Into::into),
+        storage_classes: classes(0, "provisioner"),
+        snapshot_classes: classes(1, "driver"),
+        attributes_classes: classes(2, "driverName"),
         clouds: ours(&cluster.clouds),
         levels: ours(&cluster.levels),
         declarations: ours(&cluster.declarations),
@@ -124,32 +146,15 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
         stale: cluster.stale.clone(),
         ..Snapshot::default()
     };
-    snapshot.admission = admission(&snapshot);
-    snapshot
-}
-
-/// The policies and bindings that these levels lead to, all in place.
-fn admission(snapshot: &Snapshot) -> Table<Stored> {
-    static KNOWN: Mutex<BTreeMap<String, Table<Stored>>> = Mutex::new(BTreeMap::new());
-    let readable = snapshot.levels.iter().filter_map(|(name, read)| Some((name, &read.as_ref().as_ref().ok()?.spec)));
-    let kept: Vec<_> = readable.map(|(name, spec)| (name, spec.enforcement, spec.credentials)).collect();
-    let unusual =
-        kept.iter().any(|(_, enforcement, credentials)| *enforcement != Enforcement::Enforce || *credentials != Credentials::Keep);
-    let settled = || {
-        let mut world = Snapshot { levels: snapshot.levels.clone(), ..Snapshot::default() };
-        for _ in 0..3 {
-            for step in plan(&world, Timestamp::UNIX_EPOCH).steps {
-                if let Step::WriteAdmission(mut written) = step {
-                    written.object["spec"] = with_defaults(&written.object["spec"]);
-                    let object = serde_json::from_value(written.object.clone()).unwrap();
-                    Arc::make_mut(&mut world.admission).insert(written.key(), Arc::new(stored(written.kind, &object)));
-                }
-            }
+    // Every policy and binding is in place.
+    for step in plan(&snapshot, at).steps {
+        if let Step::WriteAdmission(mut written) = step {
+            written.object["spec"] = with_defaults(&written.object["spec"]);
+            let object = serde_json::from_value(written.object.clone()).unwrap();
+            Arc::make_mut(&mut snapshot.admission).insert(written.key(), Arc::new(stored(written.kind, &object)));
         }
-        world.admission
-    };
-    let key = if unusual { format!("{kept:?}") } else { String::new() };
-    KNOWN.lock().unwrap().entry(key).or_insert_with(settled).clone()
+    }
+    snapshot
 }
 
 /// Plans and writes until there is nothing more to say; whatever is written must be what the schema lets through.
@@ -157,7 +162,7 @@ fn plan_again_and_again(cluster: &Cluster, at: Timestamp) -> Result<(), String> 
     let mut cluster = cluster.clone();
     let mut last: Vec<String> = Vec::new();
     for _ in 0..6 {
-        let plan = plan(&snapshot(&cluster), at);
+        let plan = plan(&snapshot(&cluster, at), at);
         last = written(&mut cluster, &plan)?;
         if last.is_empty() {
             return Ok(());

@@ -98,6 +98,53 @@ pub(super) fn daemon_set() -> BoxedStrategy<Value> {
     whole(metadata(true, name()), vec![("spec", object(vec![("template", template)]))])
 }
 
+/// A quantity, or what was stored as one before anybody looked.
+fn quantities() -> BoxedStrategy<Value> {
+    let quantity =
+        prop_oneof![select(vec!["40Gi", "1.5T", "1e3", "100m"]).prop_map(Value::from), any::<i64>().prop_map(Value::from), json_text()];
+    btree_map(Just("storage".to_owned()), quantity, 0..2).prop_map(|found| json!(found)).boxed()
+}
+
+fn named() -> BoxedStrategy<Value> {
+    name().prop_map(Value::from).boxed()
+}
+
+pub(super) fn claim() -> BoxedStrategy<Value> {
+    let resources = object(vec![("requests", quantities())]);
+    let spec = object(vec![("storageClassName", named()), ("volumeName", named()), ("resources", resources)]);
+    whole(metadata(true, name()), vec![("spec", spec), ("status", object(vec![("capacity", quantities())]))])
+}
+
+pub(super) fn volume() -> BoxedStrategy<Value> {
+    let values = vec(named(), 0..3).prop_map(Value::Array).boxed();
+    let key = prop_oneof![Just(Value::from(NODE_CLOUD)), json_text()].boxed();
+    let operator = prop_oneof![Just(Value::from("In")), json_text()].boxed();
+    let expressions = vec(object(vec![("key", key), ("operator", operator), ("values", values)]), 0..3).prop_map(Value::Array).boxed();
+    let terms = vec(object(vec![("matchExpressions", expressions)]), 0..3).prop_map(Value::Array).boxed();
+    let affinity = object(vec![("required", object(vec![("nodeSelectorTerms", terms)]))]);
+    let affinity = prop_oneof![3 => affinity, 1 => json_text()].boxed();
+    let csi = object(vec![("driver", named())]);
+    whole(metadata(false, name()), vec![("spec", object(vec![("storageClassName", named()), ("csi", csi), ("nodeAffinity", affinity)]))])
+}
+
+pub(super) fn attachment() -> BoxedStrategy<Value> {
+    let source = object(vec![("persistentVolumeName", named())]);
+    whole(metadata(false, name()), vec![("spec", object(vec![("nodeName", named()), ("source", source)]))])
+}
+
+pub(super) fn quota() -> BoxedStrategy<Value> {
+    let scopes = vec(json_text(), 0..2).prop_map(Value::Array).boxed();
+    whole(metadata(true, name()), vec![("spec", object(vec![("hard", quantities()), ("scopes", scopes)]))])
+}
+
+/// A class of any kind, ours or not.
+pub(super) fn class() -> BoxedStrategy<Value> {
+    let names: Vec<String> = NAMES.iter().flat_map(|cloud| NAMES.map(|class| format!("{cloud}-{class}"))).collect();
+    let name = prop_oneof![select(names), name()].boxed();
+    let fields = ["provisioner", "driver", "driverName"].map(|field| (field, named())).into_iter();
+    whole(metadata(false, name), fields.chain([("parameters", labels())]).collect())
+}
+
 fn whole(metadata: BoxedStrategy<Value>, fields: Vec<(&'static str, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
     (metadata, object(fields))
         .prop_map(|(metadata, mut object)| {
