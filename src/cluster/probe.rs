@@ -55,7 +55,7 @@ enum Seen {
     Unreached(String),
 }
 
-/// Asks every API server to let pods of a sensitive namespace onto nodes that are not cleared, which policies it uses, and to
+/// Asks every API server to let pods and claims of a sensitive namespace onto nodes and storage that are not cleared, which policies it uses, and to
 /// bind a pod to the node that only the present Clearance clears. As an error, what may be another in a moment.
 pub async fn probe(servers: &ApiServers, aim: &Aim) -> Result<Outcome, Outcome> {
     let each = servers.each().await.map_err(|error| Outcome::Unclear(said(&error)))?;
@@ -106,6 +106,7 @@ async fn one(client: &Client, aim: &Aim) -> Seen {
         ("a Binding to a node that is not cleared", bind(client, "pods/canary/binding", "rempart-not-cleared").await),
         ("a legacy Binding to a node that is not cleared", bind(client, "bindings", "rempart-not-cleared").await),
         ("a pod that names its node", create_pod(client).await),
+        ("a claim of a class that is not cleared", create_claim(client).await),
     ];
     for (what, answer) in refusals {
         match answer {
@@ -160,6 +161,14 @@ async fn create_pod(client: &Client) -> Answer {
         },
     });
     ask(client, &format!("/api/v1/namespaces/{CANARY}/pods"), &pod).await
+}
+
+async fn create_claim(client: &Client) -> Answer {
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "canary"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "rempart-not-cleared", "resources": {"requests": {"storage": "1Mi"}}},
+    });
+    ask(client, &format!("/api/v1/namespaces/{CANARY}/persistentvolumeclaims"), &claim).await
 }
 
 async fn ask(client: &Client, path: &str, body: &Value) -> Answer {

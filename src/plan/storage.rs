@@ -43,23 +43,24 @@ pub(super) fn quotas(view: &View<'_>) -> Vec<Step> {
     for namespace in view.snapshot.namespaces.values().filter(|namespace| !namespace.deleting) {
         let mut levels = view.levels_of_claims(&namespace.name);
         levels.retain(|level| view.is_enforced(level));
-        let found = view.snapshot.quotas.get(&format!("{}/{QUOTA}", namespace.name));
-        if levels.is_empty() {
-            let namespace = namespace.name.clone();
-            steps.extend(found.map(|quota| Step::DeleteQuota { namespace, uid: quota.uid.clone() }));
-            continue;
-        }
-        let hard = by_levels.entry(levels).or_insert_with_key(|levels| {
-            let all = view.snapshot.storage_classes.keys().map(String::as_str);
-            let closed = placement::closed_to(&view.clearing.spec, levels, all).into_iter();
-            closed.filter_map(|class| Some((counted(class)?, "0".to_owned()))).collect()
-        });
-        let kept = found.map_or(hard.is_empty(), |quota| quota.hard == *hard && !quota.scoped);
-        if !kept {
-            steps.push(Step::WriteQuota { namespace: namespace.name.clone(), hard: hard.clone() });
+        let hard = by_levels.entry(levels).or_insert_with_key(|levels| closed_to(view, levels));
+        let namespace = namespace.name.clone();
+        match view.snapshot.quotas.get(&format!("{namespace}/{QUOTA}")) {
+            Some(found) if hard.is_empty() => steps.push(Step::DeleteQuota { namespace, uid: found.uid.clone() }),
+            Some(found) if found.hard == *hard && !found.scoped => {}
+            None if hard.is_empty() => {}
+            _ => steps.push(Step::WriteQuota { namespace, hard: hard.clone() }),
         }
     }
     steps
+}
+
+/// What a quota says of classes that are closed to claims of these levels. Where there are no levels, or no such classes, there
+/// is nothing to say, and no quota.
+fn closed_to(view: &View<'_>, levels: &BTreeSet<&str>) -> BTreeMap<String, String> {
+    let all = view.snapshot.storage_classes.keys().map(String::as_str).filter(|_| !levels.is_empty());
+    let closed = placement::closed_to(&view.clearing.spec, levels, all).into_iter();
+    closed.filter_map(|class| Some((counted(class)?, "0".to_owned()))).collect()
 }
 
 /// Claims of a class, as a quota counts them.

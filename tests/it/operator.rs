@@ -26,4 +26,5 @@ mod unguarded;
 mod unheard;
 mod uninstalled;
 mod unseen;
+mod volumes;
 pub mod world;

@@ -37,7 +37,7 @@ async fn apply_all(world: &World, mut objects: Vec<Value>) {
 }
 
 /// The pods that `examples/workloads` make in the end, by namespace.
-const PODS: [(&str, usize); 4] = [("records", 4 + 3 + 3), ("clinic", 1), ("intranet", 2), ("website", 4 + 2)];
+const PODS: [(&str, usize); 4] = [("records", 4 + 3 + 3), ("clinic", 1), ("intranet", 2 + 1), ("website", 4 + 2)];
 
 async fn nodes(world: &World) {
     for (cloud, count) in [("temple-openshift", 1), ("ovh-snc", 2), ("aws-paris", 2), ("nowhere", 1)] {
@@ -49,7 +49,7 @@ async fn nodes(world: &World) {
 }
 
 /// Kinds whose objects the operator makes or looks at; how they are is compared.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "/apis/rempart.dev/v1alpha1/trustedclouds",
     "/apis/rempart.dev/v1alpha1/sensitivitylevels",
     "/apis/rempart.dev/v1alpha1/clearances",
@@ -61,6 +61,8 @@ const KINDS: [&str; 11] = [
     "/api/v1/namespaces",
     "/api/v1/nodes",
     "/apis/apps/v1/daemonsets",
+    "/apis/storage.k8s.io/v1/storageclasses",
+    "/api/v1/resourcequotas",
 ];
 
 /// Everything that matters about the cluster, line by line.

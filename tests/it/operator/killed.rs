@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::converge::{differences, state};
 use super::trust_ends::suspension;
-use super::world::{World, condition, interne, namespace, plain_cloud, qualified_cloud, restreint};
+use super::world::{World, condition, interne, merged, namespace, plain_cloud, qualified_cloud, restreint};
 use crate::cluster::{apply, wait_until};
 use crate::proxy::{Fault, On, Proxy, is_write};
 
@@ -21,6 +21,7 @@ enum Act {
     CloudSuspended,
     LevelTightened,
     LevelRemoved,
+    ClassChanged,
 }
 
 const LEVEL: &str = "/apis/rempart.dev/v1alpha1/sensitivitylevels/restreint";
@@ -37,6 +38,7 @@ impl Act {
             Self::CloudSuspended => world.patch(CLOUD, suspension("2025-06-01T00:00:00Z".parse().unwrap())).await,
             Self::LevelTightened => world.patch(LEVEL, json!({"spec": {"requires": {"operator": {"seatsIn": ["DE"]}}}})).await,
             Self::LevelRemoved => world.delete(NEW).await,
+            Self::ClassChanged => world.patch(CLOUD, storage("nvme")).await,
         }
     }
 
@@ -53,6 +55,7 @@ impl Act {
             Self::NewLevel => clears("snc", "interne") && node("snc-1", "interne").await,
             Self::NodeJoins => clearance["nodes"]["late-1"] == "snc" && node("late-1", "restreint").await,
             Self::CloudSuspended | Self::LevelTightened => !clears("snc", "restreint") && !node("snc-1", "restreint").await,
+            Self::ClassChanged => has_class(world, "nvme").await,
             Self::LevelRemoved => {
                 !clears("snc", "interne")
                     && !node("snc-1", "interne").await
@@ -82,6 +85,10 @@ impl Act {
                 world.patch(CLOUD, json!({"spec": {"qualifications": qualified_cloud("snc")["spec"]["qualifications"]}})).await;
                 wait_until("it is trusted again", async || Self::Install.done(world).await).await;
             }
+            Self::ClassChanged => {
+                world.patch(CLOUD, storage("ssd")).await;
+                wait_until("the class is as it was", async || if has_class(world, "ssd").await { Ok(()) } else { Err(world.log()) }).await;
+            }
             Self::LevelTightened => {
                 world.patch(LEVEL, json!({"spec": {"requires": restreint()["spec"]["requires"]}})).await;
                 wait_until("it is satisfied again", async || Self::Install.done(world).await).await;
@@ -91,12 +98,23 @@ impl Act {
     }
 }
 
+/// A storage class of a cloud, with a parameter that cannot be changed in place.
+fn storage(kind: &str) -> Value {
+    json!({"spec": {"storage": [{"name": "block", "provisioner": "csi.snc.example", "parameters": {"type": kind}}]}})
+}
+
+async fn has_class(world: &World, kind: &str) -> bool {
+    let class = world.get("/apis/storage.k8s.io/v1/storageclasses/snc-block").await.unwrap_or_default();
+    class["parameters"]["type"] == kind && world.clearance().await["storageClasses"]["snc-block"] == "snc"
+}
+
 /// A cluster in which there is something to install for, and a proxy before it. The operator is not running.
 async fn prepared(name: &str) -> (World, Proxy) {
     let mut world = World::installed(name).await;
     let proxy = Proxy::start(&world.cluster).await;
     world.speak_to(&proxy.url());
-    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), namespace("secret", Some("restreint"))]).await;
+    let snc = merged(qualified_cloud("snc"), storage("ssd"));
+    apply(&world.admin, &[snc, plain_cloud("aws"), restreint(), namespace("secret", Some("restreint"))]).await;
     world.nodes("snc", 2, "snc").await;
     world.nodes("aws", 1, "aws").await;
     (world, proxy)
@@ -183,7 +201,7 @@ async fn killed_at_some_writes_it_ends_where_it_would_have_ended() {
     let (mut world, proxy) = prepared("killed").await;
     assert_killed(Act::Install, &mut world, &proxy, pick(Act::Install, writes), &expected).await;
 
-    for act in [Act::NewLevel, Act::LevelRemoved, Act::NodeJoins, Act::LevelTightened, Act::CloudSuspended] {
+    for act in [Act::NewLevel, Act::LevelRemoved, Act::NodeJoins, Act::ClassChanged, Act::LevelTightened, Act::CloudSuspended] {
         let (expected, writes) = undisturbed(act, &mut calm, &calm_proxy).await;
         assert_killed(act, &mut world, &proxy, pick(act, writes), &expected).await;
         if act == Act::LevelTightened {
@@ -234,4 +252,10 @@ async fn soak_killed_at_any_write_when_a_cloud_is_suspended() {
 #[ignore = "soak: some minutes, a restart for every write"]
 async fn soak_killed_at_any_write_when_a_level_is_tightened() {
     assert_every_write("killed-tightened", Act::LevelTightened).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "soak: some minutes, a restart for every write"]
+async fn soak_killed_at_any_write_when_a_class_changes() {
+    assert_every_write("killed-class-changed", Act::ClassChanged).await;
 }

@@ -101,7 +101,7 @@ fn clusters() -> BoxedStrategy<Cluster> {
     (ours, theirs, storage, faults)
         .prop_map(
             |((clouds, levels, declarations, clearance), (nodes, namespaces, pods, daemon_sets), storage, (probe, failures, stale))| {
-                Cluster { storage, clouds, levels, declarations, clearance, nodes, namespaces, pods, daemon_sets, probe, failures, stale }
+                Cluster { clouds, levels, declarations, clearance, nodes, namespaces, pods, daemon_sets, storage, probe, failures, stale }
             },
         )
         .boxed()
