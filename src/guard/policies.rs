@@ -2,7 +2,8 @@
 //!
 //! Some things differ from cluster to cluster: the operator's user name, its namespace, who else may label nodes, which levels
 //! are not enforced, which withhold tokens, whether grants are judged, and what of the storage must stand in the text. Each but the grants replaces a
-//! literal that the YAML holds for it, so neither the number nor the shape of the objects depends on it.
+//! literal that the YAML holds for it, so neither the number nor the shape of the objects grows with it; what is about levels of which there are none
+//! is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::literals;
-use crate::api::names::{NO_LEVEL, SENSITIVITY};
+use crate::api::names::NO_LEVEL;
 
 /// What is filled in. The default is what the YAML says as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,9 +203,10 @@ pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
         }
         objects.push(item);
     }
-    let copies: Vec<Value> = objects.iter().flat_map(|policy| reports_on_unenforced(policy, &objects, settings)).collect();
+    let copies: Vec<Value> = objects.iter().flat_map(|policy| levels::reports_on_unenforced(policy, &objects, settings)).collect();
     objects.extend(copies);
     let mut objects: Vec<AdmissionObject> = objects.into_iter().map(finished).collect();
+    levels::leave_out_what_selects_nothing(&mut objects);
     objects.sort_by(|a, b| a.kind.cmp(&b.kind).then_with(|| a.name.cmp(&b.name)));
     objects
 }
@@ -318,74 +320,6 @@ fn names(levels: &BTreeSet<String>, none: &str) -> Vec<String> {
     levels.iter().cloned().chain([none.to_owned()]).collect()
 }
 
-/// For a policy that judges by level: a copy that ignores failures and only reports, for the levels that the policy
-/// leaves out. Nothing adds the selector to pods of such a level, so its absence is not held against them.
-fn reports_on_unenforced(policy: &Value, all: &[Value], settings: &Settings) -> Vec<Value> {
-    if policy["kind"] != Kind::ValidatingPolicy.as_str() || policy["spec"]["paramKind"]["kind"] != "Clearance" {
-        return Vec::new();
-    }
-    let Some(selector) = ["namespaceSelector", "objectSelector"].into_iter().find(|name| leaves_levels_out(policy, name)) else {
-        return Vec::new();
-    };
-    let original = policy["metadata"]["name"].as_str().unwrap_or_default();
-    let name = format!("{original}-unenforced");
-    let Some(bound) =
-        all.iter().find(|object| object["kind"] == Kind::ValidatingBinding.as_str() && object["spec"]["policyName"] == original)
-    else {
-        return Vec::new();
-    };
-    let resources = &policy["spec"]["matchConstraints"]["resourceRules"][0]["resources"];
-
-    let mut copy = policy.clone();
-    copy["metadata"]["name"] = name.as_str().into();
-    let description = &mut copy["metadata"]["annotations"][DESCRIPTION];
-    *description = format!("Reports, never refuses, for levels in Audit or Warn: {}", description.as_str().unwrap_or_default()).into();
-    copy["spec"]["failurePolicy"] = "Ignore".into();
-    // What can not refuse needs no selector of its own beside that of its bindings, and one costs every request, unless the binding
-    // would be asked as often.
-    copy["spec"]["matchConstraints"][selector] =
-        if resources == &json!(["pods"]) { json!({"matchExpressions": [one_of(&unenforced(settings))]}) } else { json!({}) };
-    for variable in copy["spec"]["variables"].as_array_mut().into_iter().flatten() {
-        if variable["name"] == "selectorRequired" {
-            variable["expression"] = "false".into();
-        }
-    }
-
-    let binding = |suffix: &str, levels: &BTreeSet<String>, actions: &[&str]| {
-        let mut binding = bound.clone();
-        binding["metadata"]["name"] = format!("{original}-{suffix}").into();
-        binding["spec"]["policyName"] = name.as_str().into();
-        binding["spec"]["paramRef"]["parameterNotFoundAction"] = "Allow".into();
-        binding["spec"]["validationActions"] = json!(actions);
-        let selection = &mut binding["spec"]["matchResources"][selector]["matchExpressions"];
-        *selection = selection.as_array().into_iter().flatten().cloned().chain([one_of(levels)]).collect();
-        binding
-    };
-    let bindings = if resources == &json!(["pods/binding", "bindings"]) {
-        // A scheduler would only write warnings to its log.
-        vec![binding("audit", &unenforced(settings), &["Audit"])]
-    } else {
-        vec![binding("audit", &settings.audit, &["Audit"]), binding("warn", &settings.warn, &["Warn", "Audit"])]
-    };
-    [vec![copy], bindings].concat()
-}
-
-/// Selects what has one of these levels.
-fn one_of(levels: &BTreeSet<String>) -> Value {
-    json!({"key": SENSITIVITY, "operator": "In", "values": names(levels, NO_LEVEL)})
-}
-
-fn leaves_levels_out(policy: &Value, selector: &str) -> bool {
-    policy["spec"]["matchConstraints"][selector]["matchExpressions"].as_array().is_some_and(|all| all.iter().any(leaves_out))
-}
-
-fn leaves_out(expression: &Value) -> bool {
-    expression["key"] == SENSITIVITY && expression["operator"] == "NotIn"
-}
-
-/// Well-known annotation for people.
-const DESCRIPTION: &str = "kubernetes.io/description";
-
 pub(super) fn finished(mut object: Value) -> AdmissionObject {
     object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "rempart", "app.kubernetes.io/part-of": "rempart"});
     let kind =
@@ -394,5 +328,6 @@ pub(super) fn finished(mut object: Value) -> AdmissionObject {
     AdmissionObject { kind, name, object }
 }
 
+mod levels;
 #[cfg(test)]
 mod tests;

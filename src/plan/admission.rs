@@ -30,8 +30,9 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// What is to be done for `wanted`. `text` is the same set with nothing of the fleet in it.
     pub(super) fn of(snapshot: &Snapshot, wanted: &[AdmissionObject], text: &[AdmissionObject]) -> Self {
-        let of_the_fleet: BTreeSet<String> =
-            wanted.iter().zip(text).filter(|(filled, empty)| filled.object != empty.object).map(|(filled, _)| filled.key()).collect();
+        let empty: BTreeMap<String, &Value> = text.iter().map(|object| (object.key(), &object.object)).collect();
+        let keys = wanted.iter().map(|object| (object.key(), &object.object));
+        let of_the_fleet: BTreeSet<String> = keys.filter(|(key, object)| empty.get(key) != Some(object)).map(|(key, _)| key).collect();
         let served = |object: &AdmissionObject| snapshot.host.mutates || !object.kind.is_mutating();
         let wanted: Vec<AdmissionObject> = wanted.iter().filter(|object| served(object)).cloned().collect();
         let mut write = Vec::new();

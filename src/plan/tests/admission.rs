@@ -93,3 +93,29 @@ fn a_policy_of_ours_that_is_no_longer_one_goes_when_the_others_are_in_use_and_on
     table.insert(key(&other.name), Arc::new(other));
     assert!(plan(&upgraded.0, now()).steps.iter().all(|step| !matches!(step, Step::RetireAdmission { .. })));
 }
+
+#[test]
+fn what_reports_on_levels_that_are_not_enforced_comes_and_goes_with_them_and_what_enforces_stays() {
+    let at_first = hospital().settle(now()).probed().settle(now());
+    let keys = |world: &World| world.0.admission.keys().cloned().collect::<Vec<_>>();
+    let watched = |world: World, enforcement: &str| {
+        let before = world.0.admission.clone();
+        let world = world.level("watched", &json!({"enforcement": enforcement})).settle(now());
+        for (key, stored) in
+            before.iter().filter(|(key, _)| !key.contains("-unenforced") && !key.ends_with("-audit") && !key.ends_with("-warn"))
+        {
+            assert_eq!(world.0.admission[key].version.uid, stored.version.uid, "{key} is the same object");
+        }
+        world
+    };
+    let first = keys(&at_first);
+    let audited = watched(at_first, "Audit");
+    assert!(keys(&audited).contains(&"ValidatingAdmissionPolicyBinding/rempart-pod-audit".to_owned()));
+    assert!(!keys(&audited).contains(&"ValidatingAdmissionPolicyBinding/rempart-pod-warn".to_owned()));
+    let enforced = watched(audited.probed().settle(now()), "Enforce");
+    assert!(
+        keys(&enforced).contains(&"ValidatingAdmissionPolicyBinding/rempart-pod-audit".to_owned()),
+        "until the others were seen in use"
+    );
+    assert_eq!(keys(&enforced.probed().settle(now())), first);
+}

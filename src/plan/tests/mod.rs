@@ -158,7 +158,7 @@ impl World {
 
     /// Plans and applies until there is nothing left to do; fails if there always is.
     fn settle(mut self, now: Timestamp) -> Self {
-        for _ in 0..5 {
+        for _ in 0..8 {
             let steps = plan(&self.0, now).steps;
             if steps.is_empty() {
                 return self;
