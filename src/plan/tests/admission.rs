@@ -1,6 +1,9 @@
 //! Policies and bindings: put in place, put right, replaced, retired.
 
 use super::*;
+use crate::guard::{AdmissionObject, policies, sets};
+use crate::plan::settings::settings;
+use crate::plan::view::{View, perimeters};
 
 #[test]
 fn without_mutating_policies_the_rest_works() {
@@ -33,9 +36,8 @@ fn whatever_alters_a_policy_is_put_right() {
 }
 
 /// Whether each policy and binding of the whole set is in force under one of its names, together with what it belongs to.
-fn in_force(world: &World) -> bool {
-    let wanted = crate::guard::policies(&crate::guard::Settings::default());
-    crate::guard::sets(&wanted).iter().all(|set| {
+fn in_force(world: &World, wanted: &[AdmissionObject]) -> bool {
+    sets(wanted).iter().all(|set| {
         (1..9).any(|slot| {
             set.in_slot(slot).iter().all(|object| {
                 world.0.admission.get(&object.key()).is_some_and(|stored| stored.spec == with_defaults(&object.object["spec"]))
@@ -47,6 +49,10 @@ fn in_force(world: &World) -> bool {
 #[test]
 fn what_is_deleted_stays_in_force_until_another_was_seen_in_use_in_its_place() {
     let mut world = hospital().settle(now()).probed().settle(now());
+    let perimeters = perimeters(&world.0);
+    let view = View::new(&world.0, &perimeters, now());
+    let wanted = policies(&settings(&world.0, &view.classes, &view.clearing));
+    drop(view);
     let first: Vec<String> = world.0.admission.keys().cloned().collect();
     for key in &first {
         world.delete_admission(key, false);
@@ -54,18 +60,18 @@ fn what_is_deleted_stays_in_force_until_another_was_seen_in_use_in_its_place() {
     // Twice more, before anything was seen: by then there are three of each.
     for _ in 0..2 {
         world = world.settle(now());
-        assert!(in_force(&world));
+        assert!(in_force(&world, &wanted));
         let live: Vec<String> = world.0.admission.iter().filter(|(_, stored)| !stored.deleting).map(|(key, _)| key.clone()).collect();
         for key in live {
             world.delete_admission(&key, false);
         }
     }
     for round in 0..20 {
-        assert!(in_force(&world), "round {round}");
+        assert!(in_force(&world, &wanted), "round {round}");
         let plan = plan(&world.0, now());
         for step in &plan.steps {
             world.apply(step);
-            assert!(in_force(&world), "round {round}, after {}", step.key());
+            assert!(in_force(&world, &wanted), "round {round}, after {}", step.key());
         }
         if plan.steps.is_empty() {
             world = world.probed();
