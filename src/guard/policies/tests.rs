@@ -155,8 +155,8 @@ fn the_set_stays_small() {
     let objects = policies(&whole());
     let pods_created =
         objects.iter().filter(|object| object.object["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == json!(["pods"]));
-    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (73, 8));
-    assert_eq!(policies(&Settings::default()).len(), 60);
+    assert_eq!((objects.len(), pods_created.filter(|object| object.object.to_string().contains("CREATE")).count()), (75, 8));
+    assert_eq!(policies(&Settings::default()).len(), 62);
     for object in &objects {
         assert!(object.object.to_string().len() < 12_000, "{} has become long", object.name);
     }

@@ -142,6 +142,8 @@ pub(super) enum Who {
     ControllerManager,
     JobController,
     QuotaController,
+    /// What the API server does by itself.
+    ApiServer,
     NamespaceController,
     /// Of node-5, which is not cleared; with a certificate.
     Kubelet,
@@ -171,6 +173,7 @@ impl Clients {
             (Who::Binder, cluster.user("system:serviceaccount:kube-system:persistent-volume-binder", &["tenants"]).await),
             (Who::Attacher, cluster.user("system:serviceaccount:kube-system:attachdetach-controller", &["tenants"]).await),
             (Who::ControllerManager, cluster.user("system:kube-controller-manager", &["tenants"]).await),
+            (Who::ApiServer, cluster.user("system:apiserver", &masters).await),
             (Who::QuotaController, cluster.user("system:serviceaccount:kube-system:resourcequota-controller", &masters).await),
             (Who::JobController, cluster.user("system:serviceaccount:kube-system:job-controller", &masters).await),
             (Who::NamespaceController, cluster.user("system:serviceaccount:kube-system:namespace-controller", &masters).await),

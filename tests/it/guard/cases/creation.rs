@@ -223,6 +223,23 @@ pub(super) fn creation() -> Vec<Case> {
         ),
         create(
             raised,
+            "attack A7 raised pod, a claim in its manifest of a class that is not cleared",
+            "plain",
+            labelled("restreint", ephemeral("standard")),
+            Refused("volume scratch is to be made of a storage class that is not cleared: use one of fast, odd, quick"),
+        ),
+        create(
+            raised,
+            "attack A7 the same of no class",
+            "plain",
+            labelled("restreint", json!({"volumes": [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": claim_spec()}}}]})),
+            Refused("volume scratch is to be made of a storage class that is not cleared"),
+        ),
+        create("", "raised pod, a claim of a class that is cleared", "plain", labelled("restreint", ephemeral("fast")), Accepted),
+        create("", "C14 a claim in the manifest, which becomes one", "emr", pod(&json!({}), ephemeral("standard")), Accepted),
+        create("", "a pod of no level, a claim of any class", "plain", pod(&json!({}), ephemeral("standard")), Accepted),
+        create(
+            raised,
             "raised pod, wildcard toleration",
             "plain",
             labelled("restreint", json!({"tolerations": [{"operator": "Exists"}]})),
@@ -337,4 +354,15 @@ pub(super) fn creation() -> Vec<Case> {
             vec![("/spec/template/spec/nodeSelector", Value::Null)],
         ),
     ]
+}
+
+fn claim_spec() -> Value {
+    json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})
+}
+
+/// A volume that becomes a claim.
+fn ephemeral(class: &str) -> Value {
+    let mut spec = claim_spec();
+    spec["storageClassName"] = class.into();
+    json!({"volumes": [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}}]})
 }

@@ -1,4 +1,4 @@
-//! Attachments, snapshot contents and classes.
+//! Attachments, snapshot contents, classes, and the quotas that close some of them.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 pub(super) fn storage() -> Vec<Case> {
-    [attachments(), contents(), classes()].into_iter().flatten().collect()
+    [attachments(), contents(), classes(), quotas()].into_iter().flatten().collect()
 }
 
 fn attachments() -> Vec<Case> {
@@ -131,5 +131,36 @@ fn classes() -> Vec<Case> {
         request("", "the operator makes a class again", Who::Operator, Method::DELETE, fast, Value::Null, Accepted),
         request("", "a class of nobody", Who::Tenant, Method::POST, classes, new("another"), Accepted),
         request("", "a class of nobody is deleted", Who::Tenant, Method::DELETE, &format!("{classes}/standard"), Value::Null, Accepted),
+    ]
+}
+
+fn quotas() -> Vec<Case> {
+    let binding = "rempart-self-quota";
+    let ours = "/api/v1/namespaces/emr/resourcequotas/rempart-classes";
+    let status = &format!("{ours}/status");
+    let wide = json!({"hard": {"standard.storageclass.storage.k8s.io/persistentvolumeclaims": "100"}});
+    let (spec, hard) = (json!({"spec": wide}), json!({"status": wide}));
+    let kept = "quota rempart-classes is kept by the rempart operator, not by tenant: it closes the storage classes that are not cleared";
+    let unlabelled = json!({"metadata": {"labels": null}});
+    vec![
+        patch(binding, "E4 the quota is opened", Who::Tenant, ours, spec.clone(), Refused(kept)),
+        patch(binding, "E4 the quota is taken from the operator", Who::Tenant, ours, unlabelled, Refused(kept)),
+        request(binding, "E4 the quota is deleted", Who::Tenant, Method::DELETE, ours, Value::Null, Refused(kept)),
+        request(
+            binding,
+            "E4 all quotas are deleted",
+            Who::Tenant,
+            Method::DELETE,
+            "/api/v1/namespaces/emr/resourcequotas",
+            Value::Null,
+            Refused(kept),
+        ),
+        patch(binding, "attack B7 what claims are counted against", Who::Tenant, status, hard.clone(), Refused(kept)),
+        patch(binding, "E4 by an administrator", Who::Admin, ours, spec.clone(), Refused("is kept by the rempart operator, not by")),
+        patch("", "the operator writes its quota", Who::Operator, ours, spec.clone(), Accepted),
+        patch("", "the controller of quotas counts", Who::QuotaController, status, hard.clone(), Accepted),
+        patch("", "the API server counts", Who::ApiServer, status, hard, Accepted),
+        request("", "a namespace is cleared", Who::NamespaceController, Method::DELETE, ours, Value::Null, Accepted),
+        patch("", "another quota of a tenant", Who::Tenant, "/api/v1/namespaces/emr/resourcequotas/other", spec, Accepted),
     ]
 }
