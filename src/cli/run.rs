@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{Failure, UNREADABLE, USAGE};
 use crate::guard::Grants;
-use crate::operator::{self, RunError, Settings};
+use crate::operator::{self, RunError, Settings, Terms};
 use crate::telemetry::{self, LogFormat};
 use crate::{api, cluster};
 
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     /// Namespace that the operator runs in
     #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system")]
     namespace: String,
-    /// Name under which it reports events
+    /// Name under which it reports events and holds the lease; every replica needs its own
     #[arg(long, env = "POD_NAME", default_value = "rempart")]
     instance: String,
     /// Address of /healthz, /readyz and /metrics; "none" to serve none
@@ -45,6 +45,15 @@ pub(super) struct Arguments {
     /// How often to see whether every API server refuses a violation
     #[arg(long, env = "REMPART_PROBE_EVERY", default_value = "30s", value_parser = duration)]
     probe_every: Duration,
+    /// After how long without a renewal another replica takes over
+    #[arg(long, env = "REMPART_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    lease_duration: Duration,
+    /// After how long without a renewal the replica that writes stops writing
+    #[arg(long, env = "REMPART_LEASE_RENEW_WITHIN", default_value = "10s", value_parser = duration)]
+    lease_renew_within: Duration,
+    /// How often the replica that writes renews its lease
+    #[arg(long, env = "REMPART_LEASE_RENEW_EVERY", default_value = "2s", value_parser = duration)]
+    lease_renew_every: Duration,
     /// What to log: a level, or a list such as info,rempart::cluster=debug
     #[arg(long, env = "REMPART_LOG", default_value = "info")]
     log: String,
@@ -71,11 +80,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[tokio::main]
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     telemetry::init(arguments.log_format, &arguments.log).map_err(|message| Failure { code: USAGE, message })?;
+    let terms = Terms::new(arguments.lease_duration, arguments.lease_renew_within, arguments.lease_renew_every);
+    let terms = terms.map_err(|message| Failure { code: USAGE, message })?;
     let unreadable = |error: &dyn std::error::Error| Failure { code: UNREADABLE, message: error.to_string() };
 
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| unreadable(&error))?;
-    let connected = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone(), arguments.apiservers.clone());
+    let (kubeconfig, context) = (arguments.kubeconfig.as_deref(), arguments.context.clone());
+    let connected = cluster::connect(kubeconfig, context, arguments.apiservers.clone(), &arguments.instance);
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
     let host = tokio::select! {
         host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants) => host.map_err(|error| unreadable(&error))?,
@@ -83,7 +95,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
 
-    let settings = Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance: arguments.instance.clone() };
+    let settings = Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance: arguments.instance.clone(), terms };
     let outcome = operator::run(client, apiservers, host, settings, stop).await;
     outcome.map_err(|error| Failure {
         code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },

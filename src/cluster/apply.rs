@@ -1,6 +1,7 @@
 //! The only writer. Every write stands alone: it has a time-out, and nothing waits behind one that fails.
 
 pub(super) mod admission;
+mod lease;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,13 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::mandate::Mandate;
 use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, QUOTA, STATUS_MANAGER, TOUCHED, VERSION};
 use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
 use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
+
+pub use lease::{LeaseError, LeaseStore};
 
 /// How long one write may take.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -35,6 +39,7 @@ pub struct Writer {
     client: Client,
     events: Recorder,
     metrics: Metrics,
+    mandate: Mandate,
 }
 
 /// What came of the steps of a plan.
@@ -59,6 +64,8 @@ pub struct Refusal {
 enum WriteError {
     #[error("no answer within {} s", TIME_OUT.as_secs())]
     TimeOut,
+    #[error("another replica may write by now: the lease was not renewed in time")]
+    NotOurs,
     #[error("{}", said(.0))]
     Refused(#[from] kube::Error),
     #[error(
@@ -68,10 +75,10 @@ enum WriteError {
 }
 
 impl Writer {
-    /// A writer that speaks for the operator called `instance`.
-    pub fn new(client: Client, instance: String, metrics: Metrics) -> Self {
+    /// A writer that speaks for the operator called `instance`, and writes nothing but what `mandate` allows.
+    pub fn new(client: Client, instance: String, metrics: Metrics, mandate: Mandate) -> Self {
         let events = Recorder::new(client.clone(), Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) });
-        Self { client, events, metrics }
+        Self { client, events, metrics, mandate }
     }
 
     /// Makes the writes, phase by phase. What permits is left out when the Clearance could not be written: labels without
@@ -102,9 +109,10 @@ impl Writer {
     async fn make(&self, step: Step) -> (Step, Result<(), Refusal>) {
         let key = step.key();
         let kind = key.split('/').next().unwrap_or_default().to_owned();
-        let outcome = match tokio::time::timeout(TIME_OUT, self.write(step.clone())).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(WriteError::TimeOut),
+        let outcome = match self.mandate.during(TIME_OUT, self.write(step.clone())).await {
+            Some(outcome) => outcome,
+            None if self.mandate.left().is_none() => Err(WriteError::NotOurs),
+            None => Err(WriteError::TimeOut),
         };
         self.metrics.written(&kind, outcome.is_ok());
         match &outcome {

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::Uri;
+use http::header::USER_AGENT;
+use http::{HeaderValue, Uri};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -41,8 +42,13 @@ impl ConnectError {
 }
 
 /// A client for the cluster that `kubeconfig` names, or that the environment or the pod's service account does; and its API
-/// servers one by one, if need be at the addresses `each`.
-pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: Vec<Uri>) -> Result<(Client, ApiServers), ConnectError> {
+/// servers one by one, if need be at the addresses `each`. Audit logs name the replica called `instance`.
+pub async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<String>,
+    each: Vec<Uri>,
+    instance: &str,
+) -> Result<(Client, ApiServers), ConnectError> {
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let unusable = |error: &dyn std::fmt::Display| ConnectError::Configuration(error.to_string());
     let mut config = match kubeconfig {
@@ -53,6 +59,8 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<String>, each: V
         None if options.context.is_some() => Config::from_kubeconfig(&options).await.map_err(|error| unusable(&error))?,
         None => Config::infer().await.map_err(|error| unusable(&error))?,
     };
+    let agent = HeaderValue::try_from(format!("rempart/{} ({instance})", env!("CARGO_PKG_VERSION"))).map_err(|error| unusable(&error))?;
+    config.headers.push((USER_AGENT, agent));
     config.connect_timeout = Some(Duration::from_secs(5));
     // Everything that is asked has a time of its own to be answered in; this is for what nobody waits for any more.
     config.read_timeout = Some(SILENCE);

@@ -4,12 +4,14 @@ mod apiservers;
 mod apply;
 mod connect;
 mod follow;
+mod mandate;
 mod observe;
 mod probe;
 mod watched;
 
 pub use apiservers::ApiServers;
-pub use apply::{Applied, Refusal, Writer};
+pub use apply::{Applied, LeaseError, LeaseStore, Refusal, Writer};
 pub use connect::{ConnectError, connect, host};
+pub use mandate::{Mandate, Standing};
 pub use observe::World;
 pub use probe::{Aim, probe};

@@ -1,5 +1,6 @@
 //! RUN: wake, take a snapshot, plan, apply, report, sleep until the next instant at which something changes.
 
+mod lease;
 mod prober;
 mod retry;
 
@@ -13,10 +14,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::cluster::{ApiServers, World, Writer};
+use crate::cluster::{ApiServers, LeaseStore, Mandate, World, Writer};
 use crate::placement::epoch;
-use crate::plan::{Host, Plan, plan};
+use crate::plan::{Host, Outcome, Plan, Probe, Snapshot, Versions, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
+pub use lease::Terms;
 use prober::Target;
 use retry::Retries;
 
@@ -34,8 +36,10 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// How often to see whether the API server refuses a violation, when nothing has changed.
     pub probe_every: Duration,
-    /// The name under which it reports events.
+    /// The name under which it reports events and holds the lease. No other replica has the same.
     pub instance: String,
+    /// Lengths of time of the lease.
+    pub terms: Terms,
 }
 
 /// Why the operator ended.
@@ -54,28 +58,34 @@ pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: S
     let metrics = Metrics::default();
     let readiness = Readiness::default();
     let mut tasks = JoinSet::new();
+    let lease = LeaseStore::new(client.clone(), &host.namespace, settings.terms.patience());
+    let mandate = lease::stand(lease.clone(), settings.instance.clone(), settings.terms, &mut tasks);
     let world = World::observe(&client, host, metrics.clone(), &mut tasks);
-    let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone());
+    let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone(), mandate.clone());
     let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
     let (prober, target) = watch::channel(None);
     tasks.spawn(prober::run(apiservers, world.clone(), metrics.clone(), target, settings.probe_every));
     let operator = Operator { world, writer, metrics, readiness, prober };
 
-    tokio::select! {
+    let outcome = tokio::select! {
         // It stops between two rounds: what is being written is written.
-        () = operator.work(&stop) => info!("stopping"),
-        served = endpoint => served?,
+        () = operator.work(mandate, &stop) => {
+            info!("stopping");
+            Ok(())
+        }
+        served = endpoint => served,
         ended = tasks.join_next() => {
             let why = match ended {
                 Some(Err(error)) => error.to_string(),
                 _ => "it came to its end".to_owned(),
             };
             error!(%why, "a task ended");
-            return Err(RunError::Task(why));
+            Err(RunError::Task(why))
         }
-    }
+    };
     tasks.shutdown().await;
-    Ok(())
+    lease::give_back(&lease, &settings.instance).await;
+    outcome
 }
 
 async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readiness, stop: CancellationToken) -> Result<(), RunError> {
@@ -94,28 +104,53 @@ struct Operator {
 }
 
 impl Operator {
-    async fn work(&self, stop: &CancellationToken) {
+    async fn work(&self, mut mandate: Mandate, stop: &CancellationToken) {
         let started = Instant::now();
-        let mut retries = Retries::default();
+        let mut retries = None;
         while !stop.is_cancelled() {
-            let Some(plan) = self.plan() else {
+            let Some(snapshot) = self.world.snapshot() else {
                 let missing = self.world.missing().join("; ");
                 if started.elapsed() >= PATIENCE {
                     warn!(missing, "cannot begin: are CRDs and rights in place (kubectl apply --server-side -f crds/ -f deploy/)?");
                 }
                 self.readiness.set(Err(format!("waiting for {missing}")));
-                self.sleep(Duration::from_secs(2), stop).await;
+                self.sleep(Duration::from_secs(2), &mut mandate, stop).await;
                 continue;
             };
+            self.readiness.set(mandate.known().map_err(|why| format!("who may write is not known: {why}")));
+            if mandate.left().is_none() {
+                if retries.take().is_some() {
+                    self.step_down();
+                }
+                self.sleep(LONGEST_SLEEP, &mut mandate, stop).await;
+                continue;
+            }
+            let retries = retries.get_or_insert_with(|| self.take_over());
+            let plan = self.plan(&snapshot);
             let wake_at = plan.wake_at;
             self.aim(&plan);
             let applied = self.writer.apply(retries.due(plan.steps)).await;
             retries.record(applied);
             self.world.record_failures(retries.failures());
-            self.readiness.set(Ok(()));
             let sleep = [wake_at.map(until), retries.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();
-            self.sleep(sleep.unwrap_or(LONGEST_SLEEP), stop).await;
+            self.sleep(sleep.unwrap_or(LONGEST_SLEEP), &mut mandate, stop).await;
         }
+    }
+
+    /// Begins as if nothing had been seen or tried before: that was another's turn.
+    fn take_over(&self) -> Retries {
+        info!("leading: this replica writes");
+        self.metrics.lead();
+        let outcome = Outcome::Unclear("this replica has only just begun to lead".to_owned());
+        self.world.record_probe(Probe { policies: String::new(), outcome }, Versions::default());
+        Retries::default()
+    }
+
+    fn step_down(&self) {
+        warn!("no longer leading: this replica writes nothing");
+        self.metrics.stand_by();
+        self.prober.send_replace(None);
+        self.world.record_failures([].into());
     }
 
     /// Tells the prober what there is to see: nothing, while the Clearance or a policy is still to be written.
@@ -131,18 +166,18 @@ impl Operator {
         });
     }
 
-    fn plan(&self) -> Option<Plan> {
-        let snapshot = self.world.snapshot()?;
+    fn plan(&self, snapshot: &Snapshot) -> Plan {
         let (now, started) = (Timestamp::now(), Instant::now());
-        let plan = plan(&snapshot, now);
+        let plan = plan(snapshot, now);
         self.metrics.planned(&plan.summary, plan.guarded, now, started.elapsed());
         debug!(steps = plan.steps.len(), guarded = plan.guarded, wake_at = ?plan.wake_at, took = ?started.elapsed(), "planned");
-        Some(plan)
+        plan
     }
 
-    async fn sleep(&self, longest: Duration, stop: &CancellationToken) {
+    async fn sleep(&self, longest: Duration, mandate: &mut Mandate, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
+            () = mandate.changed() => {}
             () = self.world.changed() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep(longest) => {}
         }

@@ -30,6 +30,7 @@ struct Inner {
     claims: Family<VerdictLabels, Gauge>,
     clearance_ends: Family<LevelLabel, Seconds>,
     qualification_ends: Family<CloudLabel, Seconds>,
+    leader: Gauge,
     guarded: Gauge,
     probe_holds: Gauge,
     last_plan: Seconds,
@@ -75,6 +76,7 @@ impl Default for Metrics {
             claims: Family::default(),
             clearance_ends: Family::default(),
             qualification_ends: Family::default(),
+            leader: Gauge::default(),
             guarded: Gauge::default(),
             probe_holds: Gauge::default(),
             last_plan: Seconds::default(),
@@ -97,6 +99,11 @@ impl Default for Metrics {
             "Instant at which the best qualification of a cloud ends",
             Unit::Seconds,
             inner.qualification_ends.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 if this replica holds the lease and writes; only then it says anything of what follows",
+            inner.leader.clone(),
         );
         registry.register("guarded", "1 if the Clearance and every policy and binding are in place", inner.guarded.clone());
         registry.register("probe_holds", "1 if the API server was last seen to refuse a violation", inner.probe_holds.clone());
@@ -126,17 +133,37 @@ impl Metrics {
         self.0.probe_holds.set(i64::from(matches!(outcome, Outcome::Holds(_))));
     }
 
+    /// From now on this replica leads.
+    pub fn lead(&self) {
+        self.0.leader.set(1);
+    }
+
+    /// From now on another replica leads: what this one has found is said no longer.
+    pub fn stand_by(&self) {
+        let inner = &self.0;
+        for gauge in [&inner.leader, &inner.guarded, &inner.probe_holds] {
+            gauge.set(0);
+        }
+        inner.last_plan.set(0.0);
+        self.forget();
+    }
+
+    fn forget(&self) {
+        let inner = &self.0;
+        inner.nodes.clear();
+        inner.pods.clear();
+        inner.claims.clear();
+        inner.clearance_ends.clear();
+        inner.qualification_ends.clear();
+    }
+
     /// Keeps what a plan found. Levels and clouds that are gone go from the metrics too.
     pub fn planned(&self, summary: &Summary, guarded: bool, now: Timestamp, took: Duration) {
         let inner = &self.0;
         inner.guarded.set(i64::from(guarded));
         inner.last_plan.set(now.as_duration().as_secs_f64());
         inner.plan_duration.observe(took.as_secs_f64());
-        inner.nodes.clear();
-        inner.pods.clear();
-        inner.claims.clear();
-        inner.clearance_ends.clear();
-        inner.qualification_ends.clear();
+        self.forget();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         for (level, nodes) in &summary.nodes {
             inner.nodes.get_or_create(&LevelLabel { level: level.clone() }).set(gauge(*nodes));

@@ -18,6 +18,7 @@ mod others;
 mod placed;
 mod refused;
 mod repaired;
+mod replicas;
 mod restarted;
 mod storage;
 mod storm;

@@ -30,6 +30,8 @@ const ASKED_BY_OTHERS: [(&str, &str, &str); 6] = [
     ("list", "rbac.authorization.k8s.io", "clusterroles"),
     // A patch by server-side apply that makes an object is a patch in the audit log; see `the_clearance_is_made_by_who_may_create_it`.
     ("create", "rempart.dev", "clearances"),
+    // An update that makes the lease is an update in the audit log; see `the_lease_is_made_by_who_may_create_it`.
+    ("create", "coordination.k8s.io", "leases"),
 ];
 
 /// One request of the operator.
@@ -222,6 +224,32 @@ async fn the_clearance_is_made_by_who_may_create_it() {
     .await;
     world.patch(path, json!({"rules": role["rules"]})).await;
     wait_until("it can be made", async || try_apply(&operator, &clearance).await).await;
+}
+
+/// Why the operator may `create` a lease that it only updates; and it may create no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_is_made_by_who_may_create_it() {
+    let world = World::installed("rights-lease").await;
+    let operator = world.cluster.user(OPERATOR, &["system:serviceaccounts", "system:authenticated"]).await;
+    let put = async |name: &str| {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/rempart-system/leases/{name}");
+        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": {}});
+        send(&operator, Method::PUT, &path, Some(&lease)).await.map_err(|error| error.to_string())?.accepted()
+    };
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/rempart-system/roles/rempart-lease";
+    let rules = world.get(path).await.unwrap()["rules"].clone();
+    let mut fewer = rules.clone();
+    fewer[0]["verbs"].as_array_mut().unwrap().retain(|verb| verb != "create");
+    world.patch(path, json!({"rules": fewer})).await;
+    wait_until("it cannot be made", async || match put("rempart").await {
+        Err(why) if why.contains("cannot create resource \"leases\"") => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    world.patch(path, json!({"rules": rules})).await;
+    wait_until("it can be made", async || put("rempart").await).await;
+    let other = put("another").await;
+    assert!(other.as_ref().is_err_and(|why| why.starts_with("403")), "{other:?}");
 }
 
 /// Why the operator may `get` what it only watches: without that, the API server does not let it write the policies and

@@ -1,5 +1,5 @@
 //! What an operator does that has nothing to do: it watches, sees for itself that the guard holds, and puts off the end of the
-//! clearances. Nothing else, however long it takes.
+//! clearances and renews its lease. Nothing else, however long it takes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ fn requests(world: &World, from: usize) -> BTreeMap<&'static str, Vec<String>> {
             // Each probe begins with the addresses of the API servers.
             ("get", ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", _)) => "addresses",
             ("patch", ("/apis/rempart.dev/v1alpha1/clearances/cluster", _)) => "renewal",
+            ("update", ("/apis/coordination.k8s.io/v1/namespaces/rempart-system/leases/rempart", _)) => "lease",
             _ => "other",
         };
         found.entry(kind).or_default().push(format!("{verb} {uri}"));

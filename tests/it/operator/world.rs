@@ -69,16 +69,20 @@ impl World {
 
     /// Starts the operator with more flags.
     pub fn launch_with(&mut self, flags: &[&str]) {
-        let log = File::create(&self.log).expect("the folder of the cluster is writable");
-        let child = Command::new(env!("CARGO_BIN_EXE_rempart"))
+        self.operator = Some(self.spawn(flags, &self.log));
+    }
+
+    /// Starts a process of the operator that belongs to the caller.
+    pub fn spawn(&self, flags: &[&str], log: &Path) -> Child {
+        let log = File::create(log).expect("the folder of the cluster is writable");
+        Command::new(env!("CARGO_BIN_EXE_rempart"))
             .args(["run", "--listen", "127.0.0.1:0", "--log", "info,rempart::operator=debug", "--kubeconfig"])
             .arg(&self.identity)
             .args(flags)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("the operator starts");
-        self.operator = Some(child);
+            .expect("the operator starts")
     }
 
     /// From its next start on, the operator speaks to this server.

@@ -1,0 +1,104 @@
+//! The Lease that says which replica writes everything else. It is the one object that every replica may write.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::said;
+use crate::api::names::FIELD_MANAGER;
+use crate::cluster::follow::{Seen, Selection, follow};
+
+/// Its name.
+const LEASE: &str = "rempart";
+/// What is known of the lease: none if there is none; or why nothing is known yet.
+type Known = Result<Option<Lease>, String>;
+
+/// The lease of one namespace.
+#[derive(Clone)]
+pub struct LeaseStore {
+    api: Api<Lease>,
+    patience: Duration,
+}
+
+/// Why the lease was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// The API server did not answer in time.
+    #[error("no answer in time")]
+    TimeOut,
+    /// Somebody else has written it since it was read.
+    #[error("somebody else has written it")]
+    Conflict,
+    /// The API server said something else.
+    #[error("{}", said(.0))]
+    Refused(#[source] kube::Error),
+}
+
+impl LeaseStore {
+    /// The lease in `namespace`. Each request may take as long as `patience`.
+    pub fn new(client: Client, namespace: &str, patience: Duration) -> Self {
+        Self { api: Api::namespaced(client, namespace), patience }
+    }
+
+    /// Watches it for as long as `tasks` last.
+    pub fn follow(&self, tasks: &mut JoinSet<()>) -> watch::Receiver<Known> {
+        let (sender, receiver) = watch::channel(Err("it has not been read yet".to_owned()));
+        let mut listed = None;
+        let selection = Selection { fields: Some("metadata.name=rempart"), ..Selection::default() };
+        tasks.spawn(follow(self.api.clone(), selection, move |seen| match seen {
+            Ok(Seen::Listing) => listed = None,
+            Ok(Seen::Listed(mut leases)) => listed = leases.pop(),
+            Ok(Seen::Complete) => drop(sender.send(Ok(listed.take()))),
+            Ok(Seen::Put(lease)) => drop(sender.send(Ok(Some(lease)))),
+            Ok(Seen::Gone(_)) => drop(sender.send(Ok(None))),
+            Ok(Seen::Nothing) => {}
+            Err(trouble) => {
+                warn!(error = %trouble, "the lease cannot be read");
+                sender.send_if_modified(|known| {
+                    known.as_mut().err().is_some_and(|why| {
+                        *why = trouble.to_string();
+                        true
+                    })
+                });
+            }
+        }));
+        receiver
+    }
+
+    /// Reads it.
+    pub async fn find(&self) -> Result<Option<Lease>, LeaseError> {
+        let found = timeout(self.patience, self.api.get_opt(LEASE)).await.map_err(|_| LeaseError::TimeOut)?;
+        found.map_err(LeaseError::Refused)
+    }
+
+    /// Writes it in place of what was `found`, if nobody has written it since.
+    pub async fn write(&self, found: Option<&Lease>, spec: LeaseSpec) -> Result<Lease, LeaseError> {
+        let metadata = ObjectMeta {
+            name: Some(LEASE.to_owned()),
+            resource_version: found.and_then(ResourceExt::resource_version),
+            uid: found.and_then(ResourceExt::uid),
+            labels: found.and_then(|lease| lease.metadata.labels.clone()),
+            annotations: found.and_then(|lease| lease.metadata.annotations.clone()),
+            ..ObjectMeta::default()
+        };
+        let lease = Lease { metadata, spec: Some(spec) };
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        // A lease is made by writing it, too: `create` can be granted for this name alone.
+        let written = timeout(self.patience, self.api.replace(LEASE, &params, &lease)).await.map_err(|_| LeaseError::TimeOut)?;
+        written.map_err(|error| match error {
+            kube::Error::Api(status) if status.is_conflict() || needs_a_version(found, status.code) => LeaseError::Conflict,
+            error => LeaseError::Refused(error),
+        })
+    }
+}
+
+/// Whether it was refused because it is there after all: what is to be replaced must be named.
+fn needs_a_version(found: Option<&Lease>, code: u16) -> bool {
+    found.is_none() && code == 422
+}

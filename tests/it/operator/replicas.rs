@@ -1,0 +1,305 @@
+//! Two operators, as installed: both watch, one writes, and the other goes on where it stops.
+
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use http::Method;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::trust_ends::suspension;
+use super::world::{World, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
+use crate::cluster::{PATIENCE, apply, send, wait_for, wait_until};
+use crate::rights::OPERATOR;
+
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/rempart-system/leases/rempart";
+const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/snc";
+const LEADING: &str = "leading: this replica writes";
+/// Terms so long that nobody takes a lease that was not given back before patience ends.
+const NEVER: [&str; 4] = ["--lease-duration", "600s", "--lease-renew-within", "500s"];
+/// How long a lease lasts where it must run out.
+const DURATION: Duration = Duration::from_secs(4);
+const SOON: [&str; 6] = ["--lease-duration", "4s", "--lease-renew-within", "3s", "--lease-renew-every", "1s"];
+
+/// One operator of several.
+struct Replica {
+    name: String,
+    log: PathBuf,
+    process: Child,
+}
+
+impl Replica {
+    fn launch(world: &World, name: &str, terms: &[&str]) -> Self {
+        let log = world.cluster.dir().join(format!("{name}.log"));
+        let flags = [&["--instance", name], terms].concat();
+        Self { name: name.to_owned(), process: world.spawn(&flags, &log), log }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    async fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("{} says {text}", self.name), async || if self.log().contains(text) { Ok(()) } else { Err(self.log()) }).await;
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().expect("kill is everywhere").success());
+    }
+
+    fn ended(&mut self) -> Option<i32> {
+        self.process.wait().expect("it can be waited for").code()
+    }
+
+    /// What it answers at this path.
+    async fn asked(&self, path: &str) -> (u16, String) {
+        let address =
+            self.log().lines().find_map(|line| Some(line.split_once("address=")?.1.trim().to_owned())).expect("it says where it serves");
+        let uri = format!("http://{address}").parse().expect("it is a URL");
+        let mut config = kube::Config::new(uri);
+        // That it is not ready is an answer.
+        config.default_retry = false;
+        let client = kube::Client::try_from(config).expect("there is no TLS");
+        let request = http::Request::get(path).body(kube::client::Body::empty()).expect("it is a path");
+        let answer = client.send(request).await.expect("it answers");
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect_bytes().await.expect("it answers to the end");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            eprintln!("the log of {} ended with:\n{}", self.name, tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+/// Everything that operators have written until now, in order: when, and which of them. Leases are another matter.
+fn writes(world: &World) -> Vec<(Timestamp, String)> {
+    let entries = world.cluster.audited(OPERATOR).into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+    let mut found: Vec<_> = entries
+        .filter(|entry| ["create", "update", "patch", "delete"].contains(&entry["verb"].as_str().unwrap_or_default()))
+        .filter(|entry| entry["user"]["username"] == OPERATOR && entry["impersonatedUser"].is_null())
+        .filter(|entry| !entry["requestURI"].as_str().unwrap_or_default().contains("dryRun="))
+        .filter(|entry| !["leases", "selfsubjectreviews"].contains(&entry["objectRef"]["resource"].as_str().unwrap_or_default()))
+        .map(|entry| {
+            let agent = entry["userAgent"].as_str().unwrap_or_default();
+            let name = agent.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
+            let at = entry["requestReceivedTimestamp"].as_str().expect("every request was received").parse().expect("it is an instant");
+            (at, name.expect("every operator says its name").to_owned())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Who wrote, in order, each named once for all that it wrote in a row.
+fn writers(world: &World) -> Vec<String> {
+    let mut names: Vec<String> = writes(world).into_iter().map(|(_, name)| name).collect();
+    names.dedup();
+    names
+}
+
+async fn furnish(world: &World) {
+    apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), namespace("secret", Some("restreint"))]).await;
+    world.nodes("snc", 2, "snc").await;
+    world.nodes("aws", 1, "aws").await;
+}
+
+/// Joins a node, and waits until it is cleared.
+async fn assert_works(world: &World, prefix: &str) {
+    world.nodes(prefix, 1, "snc").await;
+    world.wait_nodes(prefix, "restreint", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_watch_and_one_writes_until_it_gives_the_lease_back() {
+    let world = World::installed("replicas").await;
+    let mut first = Replica::launch(&world, "rempart-a", &NEVER);
+    first.wait_for_log("the guard holds").await;
+    world.cluster.history().promise(&[]);
+    furnish(&world).await;
+    world.wait_nodes("snc", "restreint", true).await;
+    let second = Replica::launch(&world, "rempart-b", &NEVER);
+    second.wait_for_log(r#"standing by holder="rempart-a""#).await;
+
+    for (replica, leads) in [(&first, 1), (&second, 0)] {
+        wait_until("it is ready", async || match replica.asked("/readyz").await {
+            (200, _) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        let (_, metrics) = replica.asked("/metrics").await;
+        assert!(metrics.contains(&format!("\nrempart_leader {leads}\n")), "{metrics}");
+        assert_eq!(metrics.contains("rempart_cleared_nodes{"), leads == 1, "{metrics}");
+    }
+    assert_works(&world, "early").await;
+    assert_eq!(writers(&world), ["rempart-a"]);
+    let probes = |line: &&String| line.contains("dryRun=") && line.contains("(rempart-b)");
+    assert_eq!(world.cluster.audited(OPERATOR).iter().find(probes), None, "who stands by does not probe");
+
+    first.signal("-TERM");
+    assert_eq!(first.ended(), Some(0));
+    second.wait_for_log(LEADING).await;
+    assert_works(&world, "late").await;
+    second.wait_for_log("the guard holds").await;
+    let (_, metrics) = second.asked("/metrics").await;
+    assert!(metrics.contains("\nrempart_leader 1\n") && metrics.contains("rempart_cleared_nodes{level=\"restreint\"} 4"), "{metrics}");
+    assert_eq!(writers(&world), ["rempart-a", "rempart-b"]);
+    let lease = world.get(LEASE).await.unwrap()["spec"].clone();
+    assert_eq!((&lease["holderIdentity"], &lease["leaseTransitions"]), (&json!("rempart-b"), &json!(1)));
+
+    // Started again under its name, it does not wait for itself.
+    drop(second);
+    let again = Replica::launch(&world, "rempart-b", &NEVER);
+    again.wait_for_log(LEADING).await;
+    assert_works(&world, "latest").await;
+}
+
+/// Something for the operators to do, and attempts that must be refused, until this is dropped.
+struct Load<'a> {
+    world: &'a World,
+    over: AtomicBool,
+    rounds: AtomicUsize,
+}
+
+impl<'a> Load<'a> {
+    fn on(world: &'a World) -> Self {
+        Self { world, over: AtomicBool::new(false), rounds: AtomicUsize::new(0) }
+    }
+
+    /// Nodes come and go, trust comes and goes, and in every round somebody tries to get around it.
+    async fn run(&self) {
+        let trusted = json!({"spec": {"qualifications": qualified_cloud("snc")["spec"]["qualifications"]}});
+        let mut elsewhere = json!({"metadata": {"generateName": "bad-"}, "spec": pod("x")["spec"]});
+        elsewhere["spec"]["nodeName"] = "aws-1".into();
+        while !self.over.load(Ordering::Relaxed) {
+            let round = self.rounds.fetch_add(1, Ordering::Relaxed);
+            match round % 8 {
+                0 => self.world.patch(CLOUD, suspension("2025-06-01T00:00:00Z".parse().unwrap())).await,
+                4 => self.world.patch(CLOUD, trusted.clone()).await,
+                turn => {
+                    let name = format!("load-{turn}");
+                    let path = format!("/api/v1/nodes/{name}");
+                    send(&self.world.admin, Method::DELETE, &path, None).await.expect("the API server answers");
+                    apply(&self.world.admin, &[node(&name, "snc")]).await;
+                }
+            }
+            let answer = self.world.create_pod("secret", &elsewhere).await;
+            assert!(answer.refusal().contains("bypasses the scheduler"), "{answer:?}");
+            // These may be refused; they must not run where they may not.
+            self.world.create_pod("secret", &json!({"metadata": {"generateName": "a-"}, "spec": pod("x")["spec"]})).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until it has done something again.
+    async fn go_on(&self) {
+        let before = self.rounds.load(Ordering::Relaxed);
+        wait_until("there is load", async || if self.rounds.load(Ordering::Relaxed) > before + 8 { Ok(()) } else { Err(before) }).await;
+    }
+}
+
+/// Two replicas that lose leases quickly, of which the first one leads.
+async fn pair(name: &str) -> (World, Replica, Replica) {
+    let world = World::installed(name).await;
+    let first = Replica::launch(&world, "rempart-a", &SOON);
+    first.wait_for_log("the guard holds").await;
+    world.cluster.history().promise(&[]);
+    furnish(&world).await;
+    world.wait_nodes("snc", "restreint", true).await;
+    let second = Replica::launch(&world, "rempart-b", &SOON);
+    second.wait_for_log("standing by").await;
+    (world, first, second)
+}
+
+async fn kill_leaders(name: &str, times: usize) {
+    let (world, mut leader, mut other) = pair(name).await;
+    let load = Load::on(&world);
+    let (mut order, mut longest) = (vec!["rempart-a".to_owned()], Duration::ZERO);
+    let kills = async {
+        for number in 1..=times {
+            load.go_on().await;
+            leader.process.kill().expect("it runs");
+            let killed = Instant::now();
+            other.wait_for_log(LEADING).await;
+            longest = longest.max(killed.elapsed());
+            // A pod that comes in place of another has another name.
+            let dead = std::mem::replace(&mut leader, other);
+            other = Replica::launch(&world, &format!("rempart-{number}"), &SOON);
+            other.wait_for_log("standing by").await;
+            order.push(leader.name.clone());
+            drop(dead);
+        }
+        load.over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load.run(), kills);
+    eprintln!("{name}: {times} kills, the longest time without a leader was {longest:?}");
+    // What is beyond the lease is the time to see and to say so.
+    assert!(longest < 2 * DURATION, "{longest:?} until another replica took over");
+    assert_eq!(writers(&world), order, "no replica wrote once the next one had begun to");
+    world.patch(CLOUD, json!({"spec": {"qualifications": qualified_cloud("snc")["spec"]["qualifications"]}})).await;
+    assert_works(&world, "late").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leads_is_killed_three_times_under_load_and_the_other_goes_on() {
+    kill_leaders("replicas-killed", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "soak: some ten minutes, fifty kills"]
+async fn soak_whoever_leads_is_killed_fifty_times_under_load_and_the_other_goes_on() {
+    kill_leaders("replicas-soak", 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stood_still_while_another_took_over_writes_nothing_when_it_goes_on() {
+    let (world, first, second) = pair("replicas-stopped").await;
+    let load = Load::on(&world);
+    let stop = async {
+        load.go_on().await;
+        first.signal("-STOP");
+        second.wait_for_log(LEADING).await;
+        load.go_on().await;
+        let before = first.log().len();
+        first.signal("-CONT");
+        wait_for(PATIENCE, "it knows that it no longer leads", async || {
+            let since = first.log()[before..].to_owned();
+            if since.contains("no longer leading") && since.contains(r#"standing by holder="rempart-b""#) { Ok(()) } else { Err(since) }
+        })
+        .await;
+        load.go_on().await;
+        load.over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load.run(), stop);
+    assert_eq!(writers(&world), ["rempart-a", "rempart-b"]);
+    let (_, metrics) = first.asked("/metrics").await;
+    assert!(metrics.contains("\nrempart_leader 0\n") && !metrics.contains("rempart_cleared_nodes{"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_a_lease_nothing_is_written_and_everybody_is_told() {
+    let world = World::installed("replicas-no-right").await;
+    let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/rempart-system/roles/rempart-lease";
+    let rules = world.get(role).await.unwrap()["rules"].clone();
+    world.patch(role, json!({"rules": []})).await;
+    let replica = Replica::launch(&world, "rempart-a", &NEVER);
+    replica.wait_for_log("the lease cannot be read").await;
+    wait_until("it is not ready, and says why", async || match replica.asked("/readyz").await {
+        (503, why) if why.contains("leases.coordination.k8s.io") && why.contains("forbidden") => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert_eq!(writers(&world), Vec::<String>::new());
+    world.patch(role, json!({"rules": rules})).await;
+    replica.wait_for_log("the guard holds").await;
+}
