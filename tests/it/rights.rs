@@ -21,7 +21,7 @@ pub const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
 const EVERYBODY: [(&str, &str, &str); 1] = [("create", "authentication.k8s.io", "selfsubjectreviews")];
 
 /// Rights that no request uses, and who needs them instead.
-const ASKED_BY_OTHERS: [(&str, &str, &str); 6] = [
+const ASKED_BY_OTHERS: [(&str, &str, &str); 7] = [
     // The API server lets nobody write a policy or binding who may not read its parameters; see `a_policy_is_written_by_who_may_read_its_parameters`.
     ("get", "rempart.dev", "clearances"),
     ("get", "rempart.dev", "datadeclarations"),
