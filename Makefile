@@ -5,7 +5,7 @@ DIR ?= .local/cluster
 NODES ?= 0
 RELEASE := target/release/rempart
 
-.PHONY: help build test fmt lint unit integration rights soak bench crds demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights soak bench crds chart demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,7 @@ unit: ## what needs no cluster
 # One run of the test runner, so that its summary counts everything; then what only the whole of it can show.
 integration: $(CLUSTER)
 	@$(CLUSTER) build
+	@$(CLUSTER) helm >/dev/null
 	@rm -rf target/tmp/rights
 	cargo test --locked --lib --test it
 	@$(MAKE) --no-print-directory rights
@@ -50,6 +51,10 @@ bench: $(CLUSTER) ## what Rempart costs and how fast it is, into benches/results
 
 crds: ## write crds/ from the types
 	REMPART_WRITE_CRDS=1 cargo test --locked --lib crds_are_up_to_date
+
+chart: $(CLUSTER) ## write what the chart copies, its table of values, and deploy/rempart.yaml
+	@$(CLUSTER) helm >/dev/null
+	REMPART_WRITE_CHART=1 cargo test --locked --test it chart::files::what_is_copied_and_made_is_up_to_date
 
 $(CLUSTER): $(wildcard tests/cluster/*.go tests/cluster/manifests/*.yaml) tests/cluster/go.mod
 	@mkdir -p $(@D)

@@ -123,7 +123,7 @@ func buildMissing(ctx context.Context, modules []module) (map[string]string, err
 	if len(missing) == 0 {
 		return folders, nil
 	}
-	say("compiling %d programs into %s; the first time takes about 6 minutes on two cores, later runs find them there", progress.total, root)
+	say("compiling %d programs into %s; a whole control plane takes about 6 minutes on two cores, later runs find it there", progress.total, root)
 	for _, m := range missing {
 		if err := m.build(ctx, folders[m.name], progress); err != nil {
 			return nil, err

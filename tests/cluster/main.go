@@ -23,6 +23,7 @@ const usage = `usage: cluster COMMAND [FLAGS]
   up    --dir DIR [--nodes N] [--apiservers 1|2]
                                             run one in the background; prints its kubeconfig
   down  --dir DIR                           end it
+  helm                                      compile Helm if the cache lacks it; prints where it is
   credential --dir DIR --user NAME [--group GROUP]... [--apiserver I] [--out FILE]
                                             write a kubeconfig for a user of the cluster
   serviceaccount-kubeconfig --dir DIR -n NAMESPACE NAME [--apiserver I] [--out FILE]
@@ -63,6 +64,8 @@ func run(ctx context.Context, arguments []string) error {
 	case "build":
 		_, err := resolve(ctx)
 		return err
+	case "helm":
+		return helmCommand(ctx)
 	case "serve":
 		return serveCommand(ctx, arguments)
 	case "up":

@@ -63,6 +63,15 @@ func kwokModule(root string) module {
 	}
 }
 
+// helmModule is no part of a control plane; `cluster helm` builds it for the tests of the chart.
+func helmModule(root string) module {
+	return module{
+		name:     "helm",
+		dir:      filepath.Join(root, "helm"),
+		programs: []program{{"helm", "helm.sh/helm/v4/cmd/helm"}},
+	}
+}
+
 // key names the module's folder in the cache. It changes with every byte that decides what is built.
 func (m module) key() (string, error) {
 	hash := sha256.New()

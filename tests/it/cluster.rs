@@ -200,6 +200,13 @@ impl Drop for Cluster {
     }
 }
 
+/// The program that runs control planes.
+pub fn supervisor() -> Command {
+    let mut command = Command::new(SUPERVISOR.as_path());
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
 fn answer(output: &mut BufReader<ChildStdout>) -> Value {
     let mut line = String::new();
     output.read_line(&mut line).expect("the supervisor speaks");

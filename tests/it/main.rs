@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test cannot unwrap is its failure")]
 
 mod bench;
+mod chart;
 mod cluster;
 mod guard;
 mod history;

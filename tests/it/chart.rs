@@ -1,0 +1,39 @@
+//! The Helm chart: what it renders, and a release of it with the real Helm on a real control plane.
+
+mod files;
+mod render;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::cluster::{supervisor, yaml};
+
+/// Where the chart is.
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart");
+
+/// Helm, and the folder with the CRDs of the Prometheus operator. Built the first time, which takes minutes and shows.
+static HELM: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(|| {
+    let output = supervisor().arg("helm").output().expect("the supervisor builds Helm");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("it tells in JSON");
+    let path = |key: &str| PathBuf::from(told[key].as_str().expect("it tells both"));
+    (path("helm"), path("crds"))
+});
+
+/// What `helm template` says with these flags.
+fn try_render(flags: &[&str]) -> Result<String, String> {
+    let output = Command::new(&HELM.0).args(["template", "rempart", CHART]).args(flags).output().expect("Helm is there");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+}
+
+fn render(flags: &[&str]) -> String {
+    try_render(&[&["--namespace", "rempart-system"], flags].concat()).unwrap_or_else(|said| panic!("{flags:?}: {said}"))
+}
+
+fn objects(flags: &[&str]) -> Vec<Value> {
+    yaml(&render(flags)).into_iter().filter(Value::is_object).collect()
+}

@@ -1,0 +1,143 @@
+//! What the chart renders: the same each time, and taken by the API server whatever is switched on.
+
+use std::collections::BTreeMap;
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{HELM, objects, render, try_render};
+use crate::cluster::{api_of, apply, wait_until, yaml};
+use crate::operator::world::World;
+
+/// Switches, each of which makes something else of the chart.
+const SWITCHES: [&[&str]; 16] = [
+    &[],
+    &["--set", "replicas=1"],
+    &["--set", "image.registry=registry.example:5000/mirror/,image.tag=1.2.3,image.pullPolicy=Always,image.pullSecrets[0].name=pull"],
+    &["--set", "image.digest=sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
+    &["--set", "grants=enforce,nodeLabelers={system:serviceaccount:karpenter:karpenter,joe},apiServers={https://192.0.2.1:6443}"],
+    &[
+        "--set",
+        "probeEvery=1m,lease.duration=60s,lease.renewWithin=40s,lease.renewEvery=5s,log.level=debug\\,rempart=trace,log.format=text",
+    ],
+    &["--set", "crds.keep=false"],
+    &["--set", "crds.install=false,rbac.aggregate=false,service.enabled=false,podDisruptionBudget.enabled=false"],
+    &["--set", "presets.enabled=true"],
+    &["--set", "presets.enabled=true,presets.levels={restreint}"],
+    &["--set", "networkPolicy.enabled=true"],
+    &["--set-json", r#"networkPolicy={"enabled": true, "apiServerPorts": [8443], "metricsFrom": [{"namespaceSelector": {}}]}"#],
+    &["--set", "serviceMonitor.enabled=true,serviceMonitor.interval=30s,serviceMonitor.labels.release=prom,service.annotations.a=b"],
+    &[
+        "--set",
+        "prometheusRule.enabled=true,prometheusRule.labels.release=prom,prometheusRule.clearanceEndsWithin=2d,dashboard.enabled=true",
+    ],
+    &[
+        "--set-json",
+        r#"tolerations=[{"key": "a", "operator": "Exists"}],affinity={"nodeAffinity": {}},extraEnv=[{"name": "A", "value": "b"}],topologySpreadConstraints=[{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]"#,
+        "--set",
+        "priorityClassName=system-cluster-critical,nodeSelector.a=b,podAnnotations.a=b,podLabels.a=b,extraArgs={--listen=[::]:8080},resources=null",
+    ],
+    &[
+        "--set-json",
+        r#"extraObjects=[{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}, "{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-b'}}"]"#,
+    ],
+];
+
+#[test]
+fn two_renders_are_the_same_to_the_byte() {
+    for flags in SWITCHES {
+        assert_eq!(render(flags), render(flags), "{flags:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_takes_what_every_switch_makes() {
+    let world = World::installed("chart-render").await;
+    for name in ["servicemonitors", "prometheusrules"] {
+        let file = HELM.1.join(format!("monitoring.coreos.com_{name}.yaml"));
+        apply(&world.admin, &yaml(&std::fs::read_to_string(file).unwrap())).await;
+        wait_until("the kind is served", async || world.get(&format!("/apis/monitoring.coreos.com/v1/{name}")).await).await;
+    }
+    let mut rendered: BTreeMap<String, &[&str]> = BTreeMap::new();
+    for flags in SWITCHES {
+        for mut object in objects(flags) {
+            let cluster_wide = ["Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "SensitivityLevel"];
+            if !cluster_wide.contains(&object["kind"].as_str().unwrap_or_default()) && object["metadata"]["namespace"].is_null() {
+                object["metadata"]["namespace"] = "rempart-system".into();
+            }
+            rendered.entry(object.to_string()).or_insert(flags);
+        }
+    }
+    eprintln!("{} different objects", rendered.len());
+    let params =
+        PatchParams { dry_run: true, field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("helm").force() };
+    for (object, flags) in rendered {
+        let object: Value = serde_json::from_str(&object).unwrap();
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let taken = api_of(&world.admin, &object).patch(name, &params, &Patch::Apply(&object)).await;
+        assert!(taken.is_ok(), "{flags:?}: {} {name}: {taken:?}", object["kind"]);
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_not_there_and_what_is_switched_on_is() {
+    let names = |flags: &[&str], kind: &str| -> Vec<String> {
+        let found = objects(flags).into_iter().filter(|object| object["kind"] == kind);
+        found.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let off: [(&str, &str, usize); 5] = [
+        ("crds.install", "CustomResourceDefinition", 4),
+        ("service.enabled", "Service", 1),
+        ("podDisruptionBudget.enabled", "PodDisruptionBudget", 1),
+        ("rbac.aggregate", "ClusterRole", 2),
+        ("presets.enabled", "SensitivityLevel", 13),
+    ];
+    for (switch, kind, count) in off {
+        let with = |value: &str| names(&["--set", &format!("{switch}={value}")], kind).len();
+        assert_eq!(with("true") - with("false"), count, "{switch}");
+    }
+    for (switch, kind) in [
+        ("networkPolicy", "NetworkPolicy"),
+        ("serviceMonitor", "ServiceMonitor"),
+        ("prometheusRule", "PrometheusRule"),
+        ("dashboard", "ConfigMap"),
+    ] {
+        assert!(names(&[], kind).is_empty(), "{kind} is not asked for");
+        assert_eq!(names(&["--set", &format!("{switch}.enabled=true")], kind).len(), 1, "{switch}");
+    }
+    assert_eq!(names(&["--set", "replicas=1"], "PodDisruptionBudget").len(), 0, "one replica must not keep a node from being drained");
+    let extended = names(&["--set", "presets.enabled=true,presets.levels={restreint}"], "SensitivityLevel");
+    assert_eq!(extended, ["interne", "restreint"], "a level comes with those that it extends");
+    let kept = |flags: &[&str]| {
+        let crds = objects(flags).into_iter().filter(|object| object["kind"] == "CustomResourceDefinition");
+        crds.filter(|crd| crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep").count()
+    };
+    assert_eq!((kept(&[]), kept(&["--set", "crds.keep=false"])), (4, 0));
+}
+
+#[test]
+fn the_crds_in_the_chart_are_those_that_the_operator_prints() {
+    let printed: BTreeMap<String, Value> =
+        rempart::api::crds().into_iter().map(|crd| (crd.metadata.name.clone().unwrap(), json!(crd)["spec"].clone())).collect();
+    let rendered: BTreeMap<String, Value> = objects(&["--show-only", "templates/crds.yaml"])
+        .into_iter()
+        .map(|crd| (crd["metadata"]["name"].as_str().unwrap().to_owned(), crd["spec"].clone()))
+        .collect();
+    assert_eq!(rendered, printed);
+}
+
+#[test]
+fn a_value_that_is_mistyped_is_refused_and_an_unquoted_off_is_off() {
+    for (wrong, says) in [
+        ("replcas=3", "replcas"),
+        ("grants=maybe", "grants"),
+        ("image.digest=latest", "digest"),
+        ("lease.duration=15", "duration"),
+        ("presets.enabled=true,presets.levels={restrient}", "there is no preset \"restrient\"; there are confidentiel"),
+        ("serviceMonitor.enabled=true,service.enabled=false", "serviceMonitor.enabled needs service.enabled"),
+    ] {
+        let refused = try_render(&["--set", wrong]);
+        assert!(refused.as_ref().is_err_and(|said| said.contains(says)), "{wrong}: {refused:?}");
+    }
+    assert!(render(&["--set-json", "grants=false"]).contains("- --grants=off\n"));
+}
