@@ -4,5 +4,6 @@ mod cases;
 mod closed;
 mod holes;
 mod open;
+mod stores;
 mod webhook;
 mod world;

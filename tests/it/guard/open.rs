@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::world::{Clients, QUIET, Who, namespace, plain_pods};
 use crate::cluster::{apply, expect_refused, send, wait_until, yaml};
 
-const CLEARED: [&str; 4] = ["node-0", "node-1", "node-2", "node-3"];
+pub(super) const CLEARED: [&str; 4] = ["node-0", "node-1", "node-2", "node-3"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workloads_of_every_kind_run_on_cleared_nodes_only() {
@@ -153,14 +153,14 @@ async fn a_node_that_is_registered_again_under_its_name_is_not_cleared() {
 }
 
 #[derive(Debug)]
-struct Pod {
-    name: String,
-    app: String,
-    node: String,
-    phase: String,
+pub(super) struct Pod {
+    pub(super) name: String,
+    pub(super) app: String,
+    pub(super) node: String,
+    pub(super) phase: String,
 }
 
-async fn pods(client: &Client, namespace: &str) -> Result<Vec<Pod>, String> {
+pub(super) async fn pods(client: &Client, namespace: &str) -> Result<Vec<Pod>, String> {
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let list = send(client, Method::GET, &path, None).await.map_err(|error| error.to_string())?.accepted()?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -174,7 +174,7 @@ async fn pods(client: &Client, namespace: &str) -> Result<Vec<Pod>, String> {
 }
 
 /// The objects of a YAML text, in a namespace.
-fn into(namespace: &str, text: &str) -> Vec<Value> {
+pub(super) fn into(namespace: &str, text: &str) -> Vec<Value> {
     let mut objects = yaml(text);
     for object in &mut objects {
         object["metadata"]["namespace"] = namespace.into();
