@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use kube::Client;
 use kube::api::DeleteParams;
-use rempart::guard::Kind;
+use rempart::guard::{AdmissionObject, Kind};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -103,7 +103,8 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
     let (operator, tenant) = (clients.client(Who::Operator), clients.client(Who::Tenant));
     namespace(tenant, "ward", Some("restreint")).await;
     let declaration = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "DataDeclaration", "metadata": {"name": "all", "namespace": "ward"}, "spec": {"level": "restreint"}});
-    apply(tenant, &[pod("ward", "evicted"), with_finalizer(pod("ward", "finalized")), pod("ward", "running"), declaration]).await;
+    let older = with_finalizer(claim("ward", "older", "fast"));
+    apply(tenant, &[pod("ward", "evicted"), with_finalizer(pod("ward", "finalized")), pod("ward", "running"), declaration, older]).await;
     let running = wait_until("a pod runs", async || {
         let answer =
             send(tenant, Method::GET, "/api/v1/namespaces/ward/pods/running", None).await.map_err(|error| error.to_string())?.accepted()?;
@@ -134,6 +135,11 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
         &send(tenant, Method::POST, "/api/v1/namespaces/plain/pods?dryRun=All", Some(&raised)).await.expect("the API server answers"),
         "no params found",
     );
+    let claimed = async |namespace: &str, class: &str| {
+        let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims?dryRun=All");
+        send(tenant, Method::POST, &path, Some(&claim(namespace, "new", class))).await.expect("the API server answers")
+    };
+    expect_refused(&claimed("ward", "fast").await, "no params found");
     // What runs the cluster is left out before the parameter is looked for.
     let system = send(tenant, Method::POST, "/api/v1/namespaces/kube-system/pods?dryRun=All", Some(&raised)).await;
     assert_eq!(system.as_ref().map(|answer| answer.status).ok(), Some(201), "{system:?}");
@@ -146,7 +152,15 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
     for namespace in ["plain", "watched", "observed", "fresh"] {
         let answer = create(namespace).await.expect("the API server answers");
         assert!(answer.status == 201 && answer.warnings.is_empty(), "{namespace}: {} {:?}", answer.body, answer.warnings);
+        let answer = claimed(namespace, "standard").await;
+        assert!(answer.status == 201 && answer.warnings.is_empty(), "{namespace}: {} {:?}", answer.body, answer.warnings);
     }
+    let note = || json!({"metadata": {"labels": {"note": "seen"}}});
+    request(tenant, Method::POST, "/api/v1/persistentvolumes?dryRun=All", volume("standard", "plain")).await;
+    request(tenant, Method::PATCH, "/api/v1/persistentvolumes/released?dryRun=All", note()).await;
+    request(tenant, Method::PATCH, "/api/v1/namespaces/ward/persistentvolumeclaims/older", note()).await;
+    request(tenant, Method::DELETE, "/api/v1/namespaces/ward/persistentvolumeclaims/older", none.clone()).await;
+    request(tenant, Method::PATCH, "/api/v1/namespaces/ward/persistentvolumeclaims/older", json!({"metadata": {"finalizers": null}})).await;
     request(&kubelet, Method::PATCH, "/api/v1/namespaces/ward/pods/running/status", json!({"status": {"message": "still here"}})).await;
     request(tenant, Method::PATCH, "/api/v1/namespaces/ward/pods/running", json!({"metadata": {"labels": {"note": "seen"}}})).await;
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "evicted", "namespace": "ward"}});
@@ -171,6 +185,42 @@ async fn a_missing_clearance_closes_what_is_sensitive_and_hinders_nothing_else()
     let all = cases();
     let every: Vec<&Case> = all.iter().collect();
     wait_until("as before with the Clearance back", async || holds(&every, &cluster, &clients).await).await;
+}
+
+/// The two guards of a class do not need each other: here the quota holds without the policy. That the policy holds without a quota, all
+/// the others show.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_policy_of_claims_the_quota_holds() {
+    let (_turn, cluster, clients) = disturbed().await;
+    let (operator, tenant) = (clients.client(Who::Operator), clients.client(Who::Tenant));
+    namespace(tenant, "counted", Some("restreint")).await;
+    let hard = json!({"standard.storageclass.storage.k8s.io/persistentvolumeclaims": "0"});
+    let labels = json!({"app.kubernetes.io/managed-by": "rempart"});
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "rempart-classes", "namespace": "counted", "labels": labels}, "spec": {"hard": hard}});
+    apply(operator, &[quota]).await;
+    let guard = guard();
+    let binding = |object: &&AdmissionObject| object.kind == Kind::ValidatingBinding && object.name == "rempart-claim";
+    let lock = guard.iter().find(binding).expect("it is part of the guard");
+    api_of(operator, &lock.object).delete(&lock.name, &DeleteParams::default()).await.expect("it is deleted");
+    let asked = async |claim: Value| {
+        let path = "/api/v1/namespaces/counted/persistentvolumeclaims?dryRun=All";
+        send(tenant, Method::POST, path, Some(&claim)).await.expect("the API server answers")
+    };
+    let mut annotated = claim("counted", "new", "fast");
+    annotated["metadata"]["annotations"] = json!({"volume.beta.kubernetes.io/storage-class": "standard"});
+    for claim in [claim("counted", "new", "standard"), annotated] {
+        wait_until("the policy is gone, and the quota refuses", async || {
+            let answer = asked(claim.clone()).await;
+            if answer.refusal().contains("exceeded quota: rempart-classes") { Ok(()) } else { Err(answer.body) }
+        })
+        .await;
+    }
+    let other = asked(claim("counted", "new", "fast")).await;
+    assert_eq!(other.status, 201, "{}", other.body);
+    apply(operator, std::slice::from_ref(&lock.object)).await;
+    let all = cases();
+    let decided: Vec<&Case> = all.iter().filter(|case| case.binding == lock.name).collect();
+    wait_until("closed again", async || holds(&decided, &cluster, &clients).await).await;
 }
 
 /// Upstream issue 141367: after a restart, an API server may refuse for 30 s whatever a policy with our parameter
@@ -213,12 +263,31 @@ async fn restart_under_fire(cluster: &Cluster, operator: &Client, tenant: &Clien
             let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
             let answer = send(tenant, Method::POST, &path, Some(&pod(namespace, "new"))).await.expect("the API server answers");
             assert_eq!(answer.status, 201, "{namespace}: {}", answer.refusal());
+            let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims?dryRun=All");
+            let answer =
+                send(tenant, Method::POST, &path, Some(&claim(namespace, "new", "standard"))).await.expect("the API server answers");
+            assert_eq!(answer.status, 201, "{namespace}: {}", answer.refusal());
+            let answer = send(tenant, Method::POST, VOLUMES, Some(&volume("standard", namespace))).await.expect("the API server answers");
+            assert_eq!(answer.status, 201, "a volume for {namespace}: {}", answer.refusal());
         }
-        for pod in ["emr/pods/kept", "emr/pods/kept/status", "marked/pods/bystander", "marked/pods/bystander/status"] {
-            let answer = send(tenant, Method::PATCH, &format!("/api/v1/namespaces/{pod}?dryRun=All"), Some(&note))
-                .await
-                .expect("the API server answers");
-            assert_eq!(answer.status, 200, "{pod}: {}", answer.refusal());
+        // The policies know the name of the first, and see the label of the second.
+        for namespace in ["emr", "lapsed"] {
+            let answer = send(tenant, Method::POST, VOLUMES, Some(&volume("standard", namespace))).await.expect("the API server answers");
+            expect_refused(&answer, "standard is not cleared");
+        }
+        for older in [
+            "namespaces/emr/pods/kept",
+            "namespaces/emr/pods/kept/status",
+            "namespaces/marked/pods/bystander",
+            "namespaces/marked/pods/bystander/status",
+            "namespaces/emr/persistentvolumeclaims/data",
+            "namespaces/emr/persistentvolumeclaims/data/status",
+            "persistentvolumes/released",
+            "persistentvolumes/released/status",
+        ] {
+            let answer =
+                send(tenant, Method::PATCH, &format!("/api/v1/{older}?dryRun=All"), Some(&note)).await.expect("the API server answers");
+            assert_eq!(answer.status, 200, "{older}: {}", answer.refusal());
         }
         let answer =
             send(tenant, Method::POST, "/api/v1/namespaces/emr/pods?dryRun=All", Some(&hostile)).await.expect("the API server answers");
@@ -246,6 +315,23 @@ async fn restart_under_fire(cluster: &Cluster, operator: &Client, tenant: &Clien
 fn pod(namespace: &str, name: &str) -> Value {
     let container = json!({"name": "main", "image": "example.com/main"});
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": {"containers": [container]}})
+}
+
+const VOLUMES: &str = "/api/v1/persistentvolumes?dryRun=All";
+
+fn claim(namespace: &str, name: &str, class: &str) -> Value {
+    let spec = json!({"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+}
+
+/// A volume that is reserved for a claim.
+fn volume(class: &str, namespace: &str) -> Value {
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": "new"});
+    let spec = json!({
+        "storageClassName": class, "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "claimRef": claim,
+        "csi": {"driver": "disk.example", "volumeHandle": "new"},
+    });
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "new"}, "spec": spec})
 }
 
 fn with_finalizer(mut pod: Value) -> Value {
