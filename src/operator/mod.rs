@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::cluster::{ApiServers, LeaseStore, Mandate, World, Writer};
 use crate::placement::epoch;
-use crate::plan::{Host, Outcome, Plan, Probe, Snapshot, Versions, plan};
+use crate::plan::{Host, Plan, Snapshot, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
 pub use lease::Terms;
 use prober::Target;
@@ -60,32 +60,32 @@ pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: S
     let mut tasks = JoinSet::new();
     let lease = LeaseStore::new(client.clone(), &host.namespace, settings.terms.patience());
     let mandate = lease::stand(lease.clone(), settings.instance.clone(), settings.terms, &mut tasks);
-    let world = World::observe(&client, host, metrics.clone(), &mut tasks);
     let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone(), mandate.clone());
     let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
-    let (prober, target) = watch::channel(None);
-    tasks.spawn(prober::run(apiservers, world.clone(), metrics.clone(), target, settings.probe_every));
-    let operator = Operator { world, writer, metrics, readiness, prober };
+    let operator = Operator { client, apiservers, host, probe_every: settings.probe_every, writer, metrics, readiness };
 
     let outcome = tokio::select! {
         // It stops between two rounds: what is being written is written.
-        () = operator.work(mandate, &stop) => {
-            info!("stopping");
-            Ok(())
-        }
+        worked = operator.work(mandate, &stop) => worked,
         served = endpoint => served,
-        ended = tasks.join_next() => {
-            let why = match ended {
-                Some(Err(error)) => error.to_string(),
-                _ => "it came to its end".to_owned(),
-            };
-            error!(%why, "a task ended");
-            Err(RunError::Task(why))
-        }
+        ended = tasks.join_next() => Err(RunError::of(ended)),
     };
+    match &outcome {
+        Ok(()) => info!("stopping"),
+        Err(error) => error!(%error, "ending"),
+    }
     tasks.shutdown().await;
     lease::give_back(&lease, &settings.instance).await;
     outcome
+}
+
+impl RunError {
+    fn of(ended: Option<Result<(), JoinError>>) -> Self {
+        Self::Task(match ended {
+            Some(Err(error)) => error.to_string(),
+            _ => "it came to its end".to_owned(),
+        })
+    }
 }
 
 async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readiness, stop: CancellationToken) -> Result<(), RunError> {
@@ -96,74 +96,110 @@ async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readi
 }
 
 struct Operator {
-    world: World,
+    client: Client,
+    apiservers: ApiServers,
+    host: Host,
+    probe_every: Duration,
     writer: Writer,
     metrics: Metrics,
     readiness: Readiness,
-    prober: watch::Sender<Option<Target>>,
+}
+
+/// The cluster as this replica sees it.
+struct View {
+    world: World,
+    watches: JoinSet<()>,
+    /// What it does while it leads.
+    term: Option<Term>,
+}
+
+/// The time in which a replica leads. It knows nothing of what was tried or seen before: that was another's turn.
+struct Term {
+    target: watch::Sender<Option<Target>>,
+    prober: JoinSet<()>,
+    retries: Retries,
 }
 
 impl Operator {
-    async fn work(&self, mut mandate: Mandate, stop: &CancellationToken) {
+    async fn work(&self, mut mandate: Mandate, stop: &CancellationToken) -> Result<(), RunError> {
         let started = Instant::now();
-        let mut retries = None;
+        let mut view = None;
         while !stop.is_cancelled() {
-            let Some(snapshot) = self.world.snapshot() else {
-                let missing = self.world.missing().join("; ");
+            let known = mandate.known().map_err(|why| format!("who may write is not known: {why}"));
+            let Some(view) = self.look(&mut view, mandate.left().is_some(), known.is_ok()).await else {
+                self.readiness.set(known);
+                tokio::select! {
+                    () = mandate.changed() => {}
+                    () = stop.cancelled() => {}
+                }
+                continue;
+            };
+            let Some(snapshot) = view.world.snapshot() else {
+                let missing = view.world.missing().join("; ");
                 if started.elapsed() >= PATIENCE {
                     warn!(missing, "cannot begin: are CRDs and rights in place (kubectl apply --server-side -f crds/ -f deploy/)?");
                 }
                 self.readiness.set(Err(format!("waiting for {missing}")));
-                self.sleep(Duration::from_secs(2), &mut mandate, stop).await;
+                view.sleep(Duration::from_secs(2), &mut mandate, stop).await?;
                 continue;
             };
-            self.readiness.set(mandate.known().map_err(|why| format!("who may write is not known: {why}")));
-            if mandate.left().is_none() {
-                if retries.take().is_some() {
-                    self.step_down();
-                }
-                self.sleep(LONGEST_SLEEP, &mut mandate, stop).await;
-                continue;
-            }
-            let retries = retries.get_or_insert_with(|| self.take_over());
-            let plan = self.plan(&snapshot);
-            let wake_at = plan.wake_at;
-            self.aim(&plan);
-            let applied = self.writer.apply(retries.due(plan.steps)).await;
-            retries.record(applied);
-            self.world.record_failures(retries.failures());
-            let sleep = [wake_at.map(until), retries.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();
-            self.sleep(sleep.unwrap_or(LONGEST_SLEEP), &mut mandate, stop).await;
+            self.readiness.set(known);
+            let sleep = match &mut view.term {
+                Some(term) => self.round(&view.world, term, &snapshot).await,
+                None => LONGEST_SLEEP,
+            };
+            view.sleep(sleep, &mut mandate, stop).await?;
         }
+        Ok(())
     }
 
-    /// Begins as if nothing had been seen or tried before: that was another's turn.
-    fn take_over(&self) -> Retries {
-        info!("leading: this replica writes");
-        self.metrics.lead();
-        let outcome = Outcome::Unclear("this replica has only just begun to lead".to_owned());
-        self.world.record_probe(Probe { policies: String::new(), outcome }, Versions::default());
-        Retries::default()
+    /// The view of a replica that `leads` or does not, once it is `known` which.
+    ///
+    /// Who takes over reads everything anew: what it has watched may be older than what the other one had acted upon, and would
+    /// open again for a moment what that one had closed.
+    async fn look<'a>(&self, view: &'a mut Option<View>, leads: bool, known: bool) -> Option<&'a mut View> {
+        match view {
+            Some(View { term: Some(_), .. }) if leads => {}
+            _ if leads => {
+                info!("leading: this replica writes");
+                if let Some(before) = view.take() {
+                    before.end().await;
+                }
+                self.metrics.lead();
+                let mut new = self.watch();
+                let (target, targets) = watch::channel(None);
+                let mut prober = JoinSet::new();
+                prober.spawn(prober::run(self.apiservers.clone(), new.world.clone(), self.metrics.clone(), targets, self.probe_every));
+                new.term = Some(Term { target, prober, retries: Retries::default() });
+                *view = Some(new);
+            }
+            Some(View { term: term @ Some(_), .. }) => {
+                warn!("no longer leading: this replica writes nothing");
+                self.metrics.stand_by();
+                *term = None;
+            }
+            None if known => *view = Some(self.watch()),
+            _ => {}
+        }
+        view.as_mut()
     }
 
-    fn step_down(&self) {
-        warn!("no longer leading: this replica writes nothing");
-        self.metrics.stand_by();
-        self.prober.send_replace(None);
-        self.world.record_failures([].into());
+    fn watch(&self) -> View {
+        let mut watches = JoinSet::new();
+        let world = World::observe(&self.client, self.host.clone(), self.metrics.clone(), &mut watches);
+        View { world, watches, term: None }
     }
 
-    /// Tells the prober what there is to see: nothing, while the Clearance or a policy is still to be written.
-    fn aim(&self, plan: &Plan) {
-        let target = plan.epoch.clone().filter(|_| plan.guarded).and_then(|policies| {
-            let clearance = epoch(&plan.clearance)?.to_owned();
-            Some(Target { clearance, policies, digest: plan.policies.clone() })
-        });
-        self.prober.send_if_modified(|aimed| {
-            let news = *aimed != target;
-            *aimed = target;
-            news
-        });
+    /// Plans and applies, and says how long there is nothing more to do.
+    async fn round(&self, world: &World, term: &mut Term, snapshot: &Snapshot) -> Duration {
+        let plan = self.plan(snapshot);
+        let wake_at = plan.wake_at;
+        term.aim(&plan);
+        let applied = self.writer.apply(term.retries.due(plan.steps)).await;
+        term.retries.record(applied);
+        world.record_failures(term.retries.failures());
+        let sleep = [wake_at.map(until), term.retries.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();
+        sleep.unwrap_or(LONGEST_SLEEP)
     }
 
     fn plan(&self, snapshot: &Snapshot) -> Plan {
@@ -173,14 +209,46 @@ impl Operator {
         debug!(steps = plan.steps.len(), guarded = plan.guarded, wake_at = ?plan.wake_at, took = ?started.elapsed(), "planned");
         plan
     }
+}
 
-    async fn sleep(&self, longest: Duration, mandate: &mut Mandate, stop: &CancellationToken) {
+impl Term {
+    /// Tells the prober what there is to see: nothing, while the Clearance or a policy is still to be written.
+    fn aim(&self, plan: &Plan) {
+        let target = plan.epoch.clone().filter(|_| plan.guarded).and_then(|policies| {
+            let clearance = epoch(&plan.clearance)?.to_owned();
+            Some(Target { clearance, policies, digest: plan.policies.clone() })
+        });
+        self.target.send_if_modified(|aimed| {
+            let news = *aimed != target;
+            *aimed = target;
+            news
+        });
+    }
+}
+
+impl View {
+    /// Sleeps until there may be something to do.
+    async fn sleep(&mut self, longest: Duration, mandate: &mut Mandate, stop: &CancellationToken) -> Result<(), RunError> {
+        let Self { world, watches, term } = self;
+        let prober = async {
+            match term {
+                Some(term) => term.prober.join_next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             () = mandate.changed() => {}
-            () = self.world.changed() => tokio::time::sleep(DEBOUNCE).await,
+            () = world.changed() => tokio::time::sleep(DEBOUNCE).await,
             () = tokio::time::sleep(longest) => {}
+            ended = watches.join_next() => return Err(RunError::of(ended)),
+            ended = prober => return Err(RunError::of(ended)),
         }
+        Ok(())
+    }
+
+    async fn end(mut self) {
+        self.watches.shutdown().await;
     }
 }
 

@@ -20,7 +20,7 @@ const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/snc";
 const LATE: Duration = Duration::from_secs(2);
 
 /// Every state of the Clearance from now on, none left out: whether `snc` was cleared for `restreint`.
-fn clearances(world: &World) -> Arc<Mutex<Vec<bool>>> {
+pub(super) fn clearances(world: &World) -> Arc<Mutex<Vec<bool>>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (api, all) = (Api::<Clearance>::all(world.admin.clone()), seen.clone());
     tokio::spawn(async move {

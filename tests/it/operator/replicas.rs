@@ -9,9 +9,11 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::delayed::clearances;
 use super::trust_ends::suspension;
 use super::world::{World, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{PATIENCE, apply, send, wait_for, wait_until};
+use crate::proxy::{Fault, On, Proxy};
 use crate::rights::OPERATOR;
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/rempart-system/leases/rempart";
@@ -326,6 +328,43 @@ async fn a_leader_that_stood_still_while_another_took_over_writes_nothing_when_i
     assert_eq!(writers(&writes), ["rempart-a", "rempart-b"]);
     let (_, metrics) = first.asked("/metrics").await;
     assert!(metrics.contains("\nrempart_leader 0\n") && !metrics.contains("rempart_cleared_nodes{"), "{metrics}");
+}
+
+/// A replica that has not heard that trust is over takes over at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_opens_nothing_that_the_other_had_closed_whatever_it_has_watched() {
+    let mut world = World::installed("replicas-late").await;
+    let first = Replica::launch(&world, "rempart-a", &NEVER);
+    first.wait_for_log("the guard holds").await;
+    world.cluster.history().promise(&[]);
+    furnish(&world).await;
+    world.wait_nodes("snc", "restreint", true).await;
+    let proxy = Proxy::start(&world.cluster).await;
+    world.speak_to(&proxy.url());
+    let mute = proxy.spoil(On::requests("/trustedclouds[?].*watch=true"), |number| number == 1, Fault::Mute);
+    let second = Replica::launch(&world, "rempart-b", &NEVER);
+    second.wait_for_log("standing by").await;
+    wait_until("it watches clouds and hears nothing", async || if proxy.spoilt(mute) > 0 { Ok(()) } else { Err(second.log()) }).await;
+    wait_until("it is ready", async || if second.asked("/readyz").await.0 == 200 { Ok(()) } else { Err(second.log()) }).await;
+
+    world.patch(CLOUD, suspension("2025-06-01T00:00:00Z".parse().unwrap())).await;
+    world.wait_nodes("snc", "restreint", false).await;
+    let seen = clearances(&world);
+    first.signal("-TERM");
+    second.wait_for_log("the guard holds").await;
+    world.nodes("late", 1, "aws").await;
+    wait_until("it has written the Clearance", async || {
+        let nodes = world.clearance().await["nodes"].clone();
+        if nodes["late-1"] == "aws" { Ok(()) } else { Err(nodes) }
+    })
+    .await;
+    let seen = wait_until("that was seen", async || {
+        let seen = seen.lock().unwrap().clone();
+        if seen.len() > 1 { Ok(seen) } else { Err(seen) }
+    })
+    .await;
+    assert!(seen.iter().all(|cleared| !cleared), "it was cleared again: {seen:?}");
+    assert_one_at_a_time(&writes(&world));
 }
 
 #[tokio::test(flavor = "multi_thread")]
