@@ -1,7 +1,12 @@
 //! Everything in the table, one after the other.
 
+use http::Method;
+use rempart::guard::{AdmissionObject, Kind};
+use serde_json::{Value, json};
+
 use super::cases::cases;
-use super::world::{Clients, QUIET};
+use super::world::{Clients, QUIET, Who, guard};
+use crate::cluster::{apply, send, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_around_is_closed_and_every_rightful_use_works() {
@@ -15,4 +20,37 @@ async fn every_way_around_is_closed_and_every_rightful_use_works() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} cases went otherwise:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+}
+
+/// An API server compares validations with the types of what they concern, and notes what cannot be right. Variables it does not
+/// look at by themselves, so here each of them is a validation.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_types_of_every_expression_are_right() {
+    let cluster = &*QUIET.ready().await;
+    let clients = Clients::of(cluster).await;
+    let admin = clients.client(Who::Admin);
+    let of_the_guard = guard().into_iter().filter(|object| object.kind == Kind::ValidatingPolicy);
+    for AdmissionObject { name, mut object, .. } in of_the_guard {
+        let expressions = ["matchConditions", "variables"].map(|field| object["spec"][field].as_array().cloned().unwrap_or_default());
+        let checked = expressions
+            .iter()
+            .flatten()
+            .map(|item| json!({"expression": format!("dyn({}) == null || true", item["expression"].as_str().unwrap_or_default())}));
+        let validations: Vec<Value> =
+            object["spec"]["validations"].as_array().cloned().unwrap_or_default().into_iter().chain(checked).collect();
+        object["metadata"]["name"] = format!("types-of-{name}").into();
+        object["spec"]["validations"] = validations.into();
+        apply(admin, &[object]).await;
+        let path = format!("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/types-of-{name}");
+        let status = wait_until("it was looked at", async || {
+            let policy = send(admin, Method::GET, &path, None).await.map_err(|error| error.to_string())?.accepted()?;
+            if policy["status"]["observedGeneration"] == policy["metadata"]["generation"] {
+                Ok(policy["status"].clone())
+            } else {
+                Err("not yet".to_owned())
+            }
+        })
+        .await;
+        assert_eq!(status["typeChecking"], json!({}), "{name}");
+    }
 }
