@@ -34,7 +34,7 @@ pub(super) fn filled(text: &str, settings: &Settings) -> String {
         return text.to_owned();
     }
     let names = |all: &BTreeSet<String>, none: &str| -> Vec<String> { all.iter().map(|name| quoted(name)).chain([quoted(none)]).collect() };
-    let keys = |all: &BTreeMap<String, String>| -> BTreeSet<String> { all.keys().cloned().collect() };
+    let classes = with_room(&settings.classes);
     let pairs = |all: &BTreeMap<String, String>, none: &str| {
         all.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).chain([none.to_owned()]).collect::<Vec<_>>()
     };
@@ -48,14 +48,13 @@ pub(super) fn filled(text: &str, settings: &Settings) -> String {
     let no_cloud = format!("'{CLOUD}': ['{LEVEL}']");
     let no_namespace = format!("'{NAMESPACE}': '{LEVEL}'");
     let places = [
-        (no_class.clone(), pairs(&settings.classes, &no_class)),
+        (no_class.clone(), pairs(&classes, &no_class)),
         (no_attributes.clone(), pairs(&settings.attributes_clouds, &no_attributes)),
         (no_cloud.clone(), cleared.chain([no_cloud.clone()]).collect()),
-        (no_namespace.clone(), pairs(&settings.namespaces, &no_namespace)),
-        (quoted(CLASS), names(&keys(&settings.classes), CLASS)),
+        (no_namespace.clone(), pairs(&known(settings), &no_namespace)),
+        (quoted(CLASS), names(&classes.keys().cloned().collect(), CLASS)),
         (quoted(SNAPSHOT_CLASS), names(&settings.snapshot_classes, SNAPSHOT_CLASS)),
         (quoted(ATTRIBUTES_CLASS), names(&settings.attributes_classes, ATTRIBUTES_CLASS)),
-        (quoted(NAMESPACE), names(&keys(&settings.namespaces), NAMESPACE)),
         (quoted(DRIVER), names(&settings.drivers, DRIVER)),
         (quoted(EXCLUSIVE_DRIVER), names(&settings.exclusive_drivers, EXCLUSIVE_DRIVER)),
         (quoted(NAMED_OTHERWISE), names(&settings.named_otherwise, NAMED_OTHERWISE)),
@@ -70,6 +69,23 @@ pub(super) fn filled(text: &str, settings: &Settings) -> String {
         rest = &rest[at + place.len()..];
     }
     filled + rest
+}
+
+/// The namespaces that are named in the text. Those that find no room are parameters of the policy, which costs more, and guards them as well.
+pub(super) fn known(settings: &Settings) -> BTreeMap<String, String> {
+    with_room(&settings.namespaces)
+}
+
+/// As many as find room in an expression: an API server takes 100,000 characters, and refuses the whole policy otherwise. A class that
+/// finds none is cleared for nothing.
+fn with_room(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    const ROOM: usize = 90_000;
+    let mut taken = 0;
+    let named = all.iter().take_while(|(key, value)| {
+        taken += key.len() + value.len() + "'': '', ".len();
+        taken <= ROOM
+    });
+    named.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A string literal of the expression language.
@@ -96,12 +112,12 @@ mod tests {
     #[test]
     fn maps_and_lists_are_filled_in_and_never_empty() {
         let text = "{'rempart_class': 'rempart_cloud'}[c] in {'rempart_cloud': ['rempart_level']}[x] || c in ['rempart_class'] \
-            || {'rempart_namespace': 'rempart_level'}[n] == '' || n in ['rempart_namespace'] || d in ['rempart_driver'] || d in ['rempart_exclusive_driver']";
+            || {'rempart_namespace': 'rempart_level'}[n] == '' || d in ['rempart_driver'] || d in ['rempart_exclusive_driver']";
         assert_eq!(
             filled(text, &settings()),
             "{'fast': 'alpha', 'slow': 'beta', 'rempart_class': 'rempart_cloud'}[c] \
              in {'alpha': ['interne', 'restreint'], 'beta': [], 'rempart_cloud': ['rempart_level']}[x] || c in ['fast', 'slow', 'rempart_class'] \
-             || {'emr': 'restreint', 'rempart_namespace': 'rempart_level'}[n] == '' || n in ['emr', 'rempart_namespace'] \
+             || {'emr': 'restreint', 'rempart_namespace': 'rempart_level'}[n] == '' \
              || d in ['disk.example', 'rempart_driver'] || d in ['rempart_exclusive_driver']"
         );
         assert_eq!(filled(text, &Settings::default()), text);
@@ -116,5 +132,16 @@ mod tests {
             filled,
             r"d in ['rempart_level\'] || true || [\'x', 'rempart_static_level', 'rempart_driver'] || l in ['rempart_static_level']"
         );
+    }
+
+    #[test]
+    fn namespaces_that_find_no_room_are_left_to_the_parameters() {
+        let namespaces = |count: usize| -> BTreeMap<String, String> { (0..count).map(|i| (format!("n{i:062}"), "l".repeat(63))).collect() };
+        let all = Settings { namespaces: namespaces(500), ..Settings::default() };
+        assert_eq!(known(&all), all.namespaces);
+        let many = Settings { namespaces: namespaces(2_000), ..Settings::default() };
+        let text = filled("{'rempart_namespace': 'rempart_level'}", &many);
+        assert!(text.len() < 95_000, "{}", text.len());
+        assert_eq!(text.matches(": ").count(), known(&many).len() + 1);
     }
 }

@@ -274,7 +274,7 @@ fn fill_in(value: &mut Value, settings: &Settings) {
                 items.splice(place..=place, names(&unenforced(settings), NO_LEVEL).into_iter().map(Value::from));
             }
             if let Some(place) = items.iter().position(|item| item == literals::NAMESPACE) {
-                let known: BTreeSet<String> = settings.namespaces.keys().cloned().collect();
+                let known: BTreeSet<String> = literals::known(settings).into_keys().collect();
                 items.splice(place..=place, names(&known, literals::NAMESPACE).into_iter().map(Value::from));
             }
             if let Some(place) = items.iter().position(|item| item == NONE_WITHHELD) {

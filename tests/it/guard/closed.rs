@@ -1,12 +1,13 @@
 //! Everything in the table, one after the other.
 
 use http::Method;
-use rempart::guard::{AdmissionObject, Kind};
+use kube::api::{Patch, PatchParams};
+use rempart::guard::{AdmissionObject, Kind, Settings, policies};
 use serde_json::{Value, json};
 
 use super::cases::cases;
 use super::world::{Clients, QUIET, Who, guard};
-use crate::cluster::{apply, send, wait_until};
+use crate::cluster::{api_of, apply, send, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_around_is_closed_and_every_rightful_use_works() {
@@ -52,5 +53,32 @@ async fn the_types_of_every_expression_are_right() {
         })
         .await;
         assert_eq!(status["typeChecking"], json!({}), "{name}");
+    }
+}
+
+/// However large the fleet is: an API server takes expressions of 100,000 characters.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_text_of_a_large_fleet_is_accepted() {
+    let cluster = &*QUIET.ready().await;
+    let clients = Clients::of(cluster).await;
+    let long = |kind: &str, i: usize| format!("{kind}{i:0>width$}", width = 63 - kind.len());
+    let many = |kind: &str, count: usize| -> Vec<String> { (0..count).map(|i| long(kind, i)).collect() };
+    let to = |names: Vec<String>, value: &str| names.into_iter().map(|name| (name, value.repeat(63))).collect();
+    let fleet = Settings {
+        classes: to(many("class", 2_000), "c"),
+        snapshot_classes: many("snapshots", 200).into_iter().collect(),
+        attributes_classes: many("attributes", 200).into_iter().collect(),
+        attributes_clouds: to(many("attributes", 200), "c"),
+        cleared: many("cloud", 100).into_iter().map(|cloud| (cloud, many("level", 10).into_iter().collect())).collect(),
+        drivers: many("driver", 100).into_iter().collect(),
+        exclusive_drivers: many("driver", 100).into_iter().collect(),
+        named_otherwise: many("class", 200).into_iter().collect(),
+        namespaces: to(many("namespace", 5_000), "l"),
+        ..Settings::default()
+    };
+    let dry = PatchParams { dry_run: true, ..PatchParams::apply("test").force() };
+    for object in policies(&fleet) {
+        let written = api_of(clients.client(Who::Operator), &object.object).patch(&object.name, &dry, &Patch::Apply(&object.object)).await;
+        assert!(written.is_ok(), "{}: {}", object.key(), written.unwrap_err().to_string().chars().take(2_000).collect::<String>());
     }
 }
