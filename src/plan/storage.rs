@@ -10,11 +10,11 @@ use crate::placement::{self, Standing};
 /// Longest prefix of a qualified name, which a class is in a quota: one with a longer name cannot be counted.
 const LONGEST_PREFIX: usize = 253;
 
-/// StorageClasses that clouds ask for, and those that no cloud asks for any more. Volumes that were made are not touched: they
-/// have all that they need of their class.
+/// StorageClasses that clouds ask for, and those that were written for a cloud that asks for them no more, unless somebody names
+/// them as existing. Volumes that were made are not touched: they have all that they need of their class.
 pub(super) fn classes(view: &View<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut kept = BTreeSet::new();
+    let (mut kept, mut existing) = (BTreeSet::new(), BTreeSet::new());
     for (cloud, object) in view::readable(&view.snapshot.clouds) {
         let standings: BTreeMap<&str, &Standing> =
             view.classes.standings(cloud).iter().map(|(name, standing)| (name.as_str(), standing)).collect();
@@ -25,12 +25,14 @@ pub(super) fn classes(view: &View<'_>) -> Vec<Step> {
                 let replaces = there.map(|there| Replaced { uid: there.uid.clone(), default: there.default });
                 steps.push(Step::WriteStorageClass { name: name.clone(), object: class, replaces });
             }
-            kept.insert(name);
+            kept.insert((name, cloud));
         }
+        existing.extend(object.spec.storage.iter().filter_map(|entry| entry.existing_class.as_ref()));
     }
     let unreadable = |cloud: &str| view.snapshot.clouds.get(cloud).is_some_and(|read| read.is_err());
     let ours = view.snapshot.storage_classes.values().filter_map(|class| Some((class, class.written_for.as_deref()?)));
-    let dropped = ours.filter(|(class, cloud)| !kept.contains(&class.name) && !unreadable(cloud));
+    let named = |class: &String, cloud| existing.contains(class) || kept.contains(&(class.clone(), cloud));
+    let dropped = ours.filter(|(class, cloud)| !named(&class.name, cloud) && !unreadable(cloud));
     steps.extend(dropped.map(|(class, _)| Step::DeleteStorageClass { name: class.name.clone(), uid: class.uid.clone() }));
     steps
 }

@@ -117,6 +117,31 @@ fn a_class_of_two_clouds_is_neithers() {
 }
 
 #[test]
+fn a_class_that_was_written_and_is_now_named_as_existing_stays() {
+    let written = || hospital().cloud("snc", &with_storage("snc", block())).settle(now());
+    for heir in ["snc", "other"] {
+        let existing = json!([{"existingClass": "snc-block", "provisioner": "csi"}]);
+        let world = written().cloud("snc", &snc("snc")).cloud(heir, &with_storage(heir, existing)).settle(now());
+        assert_eq!(world.0.clearance().unwrap().spec.storage_classes, [("snc-block".to_owned(), heir.to_owned())].into());
+        assert!(world.0.storage_classes.contains_key("snc-block"), "what {heir} says is there is not taken away");
+    }
+}
+
+#[test]
+fn a_class_that_is_left_behind_is_in_nobodys_way() {
+    // Of two clouds whose names and those of their classes make the same name, the one that had it first goes.
+    let named = |name: &str| json!([{"name": name, "provisioner": "csi"}]);
+    let world = hospital().cloud("snc-fr", &with_storage("snc-fr", named("block"))).settle(now());
+    let mut world = world.cloud("snc", &with_storage("snc", named("fr-block"))).settle(now());
+    assert_eq!(world.0.storage_classes["snc-fr-block"].written_for.as_deref(), Some("snc-fr"), "it stays as it is while both ask for it");
+    assert!(world.0.clearance().unwrap().spec.storage_classes.is_empty());
+    Arc::make_mut(&mut world.0.clouds).remove("snc-fr");
+    let world = world.settle(now());
+    assert_eq!(world.0.storage_classes["snc-fr-block"].written_for.as_deref(), Some("snc"));
+    assert_eq!(world.0.clearance().unwrap().spec.storage_classes, [("snc-fr-block".to_owned(), "snc".to_owned())].into());
+}
+
+#[test]
 fn claims_on_other_storage_are_counted_and_must_move_to_a_class_that_is_named() {
     let world = hospital()
         .cloud("snc", &with_storage("snc", block()))
