@@ -117,7 +117,7 @@ impl Classes {
 
     fn place(&mut self, named: &Named<'_>, found: &ByName) -> BTreeMap<String, String> {
         let claimants = claimants(named);
-        let mut in_place = BTreeMap::new();
+        let (mut in_place, mut doubtful) = (BTreeMap::new(), BTreeSet::new());
         for (name, cloud, wanted) in named {
             let others = || claimants[name.as_str()].iter().filter(|other| *other != cloud).map(|other| (*other).to_owned());
             let standing = match others().collect::<Vec<_>>() {
@@ -126,9 +126,13 @@ impl Classes {
             };
             if standing == Standing::InPlace {
                 in_place.insert(name.clone(), (*cloud).to_owned());
+            } else {
+                doubtful.insert(name);
             }
             self.standings.entry((*cloud).to_owned()).or_default().push((name.clone(), standing));
         }
+        // A cloud may name a class twice, and say something else of it the second time.
+        in_place.retain(|name, _| !doubtful.contains(name));
         in_place
     }
 
@@ -297,6 +301,20 @@ mod tests {
         let problems = classes(&[("snc", twice)], &[]).problems("snc").to_vec();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].field, "spec.storage[1]");
+    }
+
+    #[test]
+    fn a_snapshot_class_of_which_a_cloud_says_two_things_is_not_in_place() {
+        let lists = |drivers: &[&str]| -> TrustedCloudSpec {
+            let lists: Vec<Value> = drivers.iter().map(|driver| json!({"driver": driver, "classes": ["snap"]})).collect();
+            serde_json::from_value(json!({"offering": {"service": "s", "model": "IaaS"}, "snapshots": lists})).unwrap()
+        };
+        let (there, none) = ([("snap".to_owned(), Arc::new(found("snap", "csi", None, Value::Null)))].into(), BTreeMap::new());
+        let in_place = |drivers: &[&str]| {
+            let found = Found { storage: &none, snapshots: &there, attributes: &none };
+            Classes::new([("snc", &lists(drivers))], found).snapshots.len()
+        };
+        assert_eq!((in_place(&["csi", "csi"]), in_place(&["csi", "nfs"]), in_place(&["nfs", "csi"])), (1, 0, 0));
     }
 
     #[test]
