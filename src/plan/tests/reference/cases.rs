@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::compare::{built, differences, pairs};
 use super::worlds::{Objects, Scene, Spec};
-use crate::placement::NodeFacts;
+use crate::placement::{ClassFacts, NodeFacts};
 use crate::plan::plan;
 
 type Specs<'a> = &'a [(&'a str, Value)];
@@ -134,4 +134,69 @@ fn worlds_that_were_once_seen_in_two_ways_are_seen_in_one() {
         let last = clouds.last().unwrap().0.to_owned();
         assert_eq!(found.contains(&("l".to_owned(), last)), cleared, "{sentence}");
     }
+}
+
+/// A class of this name and driver; of the operator, if a cloud is named.
+fn class(name: &str, driver: &str, written_for: Option<&str>) -> ClassFacts {
+    let body = json!({"provisioner": driver, "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer"});
+    ClassFacts { name: name.into(), driver: driver.into(), written_for: written_for.map(Into::into), body, ..ClassFacts::default() }
+}
+
+fn stocked(storage: &Value) -> Value {
+    cloud(&json!({"storage": storage}))
+}
+
+/// Clouds, storage classes that are there, and classes that belong to a cloud in the end.
+type Stock<'a> = (&'static str, Vec<(&'static str, Value)>, Vec<ClassFacts>, &'a [(&'static str, &'static str)]);
+
+fn stocks() -> Vec<Stock<'static>> {
+    let written = |name: &str| stocked(&json!([{"name": name, "provisioner": "csi"}]));
+    let existing = |name: &str| stocked(&json!([{"existingClass": name, "provisioner": "csi"}]));
+    vec![
+        (
+            "what is named as existing stays, whoever wrote it",
+            vec![("a", existing("a-b"))],
+            vec![class("a-b", "csi", Some("a"))],
+            &[("a-b", "a")],
+        ),
+        ("and for whomever", vec![("a", existing("x-b"))], vec![class("x-b", "csi", Some("x"))], &[("x-b", "a")]),
+        (
+            "what a cloud left behind is in nobody's way",
+            vec![("a", written("b-c"))],
+            vec![class("a-b-c", "csi", Some("a-b"))],
+            &[("a-b-c", "a")],
+        ),
+        ("what is somebody else's is", vec![("a", written("b-c"))], vec![class("a-b-c", "csi", None)], &[]),
+        ("two clouds that ask for one class get none", vec![("a", written("b-c")), ("a-b", written("c"))], vec![], &[]),
+        ("one that asks and one that says it is there too", vec![("a", written("b")), ("b", existing("a-b"))], vec![], &[]),
+        (
+            "a class whose volumes people make is of another driver",
+            vec![("a", existing("local"))],
+            vec![class("local", "kubernetes.io/no-provisioner", None)],
+            &[],
+        ),
+        ("a class that is altered is written again", vec![("a", written("b"))], vec![class("a-b", "nfs", Some("a"))], &[("a-b", "a")]),
+    ]
+}
+
+#[test]
+fn classes_that_were_once_seen_in_two_ways_are_seen_in_one() {
+    for (sentence, clouds, classes, expected) in stocks() {
+        let mut scene = scene(&clouds, &[("l", level(&json!({})))]);
+        scene.objects.classes[0] = classes;
+        assert_eq!(differences(&scene), [""; 0], "{sentence}");
+        let settled = built(&scene.objects).settle(scene.now);
+        let found = settled.0.clearance().unwrap().spec.storage_classes.clone();
+        let expected: BTreeMap<String, String> = expected.iter().map(|(class, cloud)| ((*class).to_owned(), (*cloud).to_owned())).collect();
+        assert_eq!(found, expected, "{sentence}");
+    }
+}
+
+#[test]
+fn a_snapshot_class_of_which_a_cloud_says_two_things_is_nobodys() {
+    let lists = json!([{"driver": "csi", "classes": ["snap"]}, {"driver": "nfs", "classes": ["snap"]}]);
+    let mut scene = scene(&[("a", cloud(&json!({"snapshots": lists})))], &[]);
+    scene.objects.classes[1] = vec![class("snap", "csi", None)];
+    assert_eq!(differences(&scene), [""; 0]);
+    assert!(plan(&built(&scene.objects).0, scene.now).clearance.volume_snapshot_classes.is_empty());
 }

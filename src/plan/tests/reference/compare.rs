@@ -9,10 +9,14 @@ use kube::Resource;
 use serde_json::json;
 
 use super::super::{World, change};
+use super::storage::{KINDS, STORAGE, Shelf, counted};
 use super::worlds::{Edit, Objects, Scene, Spec, When};
-use super::{Before, Reference, statuses};
+use super::{Before, Reference, settings, statuses};
 use crate::api::ClearanceSpec;
+use crate::api::names::QUOTA;
 use crate::api::sensitivity_level::Enforcement;
+use crate::api::storage::LevelStorage;
+use crate::placement::{ClassFacts, QuotaFacts};
 use crate::plan::{Malformed, Phase, Plan, Read, Snapshot, Step, Stored, Table, plan};
 
 /// What `plan` and the reference say differently about a scene.
@@ -60,19 +64,59 @@ fn compare(found: &mut Vec<String>, world: &mut World, before: &Before, at: Time
         say(&format!("clouds of nodes, {when}"), &nodes(&plan.clearance), &reference.clouds_of_nodes());
         say(&format!("levels and schedulers, {when}"), &levels(&plan.clearance), &reference.schedulers());
     }
+    let shelf = reference.shelf_in_the_end();
+    classes(&mut say, &reference, &first, &reference.shelf(), "at once");
+    classes(&mut say, &reference, &settled, &shelf, "in the end");
+    stored(&mut say, &reference, world, &shelf, at);
+    settings::compare(&mut say, &reference, world, at);
     let ours = settled.clearance.namespaces.iter().filter(|(name, _)| !name.starts_with("rempart"));
     say("levels of namespaces", &ours.collect::<BTreeMap<_, _>>(), &reference.levels_of_namespaces());
     let labels: BTreeMap<_, _> = world.0.nodes.iter().map(|(name, node)| (name, &node.labels)).collect();
     say("labels of nodes", &labels, &reference.labels_of_nodes(at));
     ends(&mut say, &reference, &settled, before, at);
-    statuses::of_clouds(&mut say, &reference, world, at);
-    statuses::of_levels(&mut say, &reference, world, at);
-    statuses::of_declarations(&mut say, &reference, world, at);
+    statuses::of_clouds(&mut say, &reference, world, &shelf, at);
+    statuses::of_levels(&mut say, &reference, world, &shelf, at);
+    statuses::of_declarations(&mut say, &reference, world, &shelf, at);
+    let claims = reference.levels.keys().map(|level| ((*level).to_owned(), counted(&reference.judged_claims(level, &shelf, at))));
+    let summed = settled.summary.claims.iter().map(|(level, counts)| (level.clone(), counts.map(|count| i32::try_from(count).unwrap())));
+    say("claims for the metrics", &summed.collect::<BTreeMap<_, _>>(), &claims.collect::<BTreeMap<_, _>>());
     settled
 }
 
 /// Takes what is spoken of, what the plan says of it, and what the reference does.
 pub(super) type Say<'a> = dyn FnMut(&str, &dyn Debug, &dyn Debug) + 'a;
+
+/// What the Clearance says of classes, and of what levels say of them.
+fn classes(say: &mut Say<'_>, reference: &Reference<'_>, plan: &Plan, shelf: &Shelf, when: &str) {
+    let clearance = &plan.clearance;
+    let found = [&clearance.storage_classes, &clearance.volume_snapshot_classes, &clearance.volume_attributes_classes];
+    for (kind, name) in KINDS {
+        say(&format!("clouds of {name} classes, {when}"), found[kind], &reference.clouds_of_classes(kind, shelf));
+    }
+    for (level, spec) in &reference.levels {
+        let nothing = LevelStorage::default();
+        let storage = spec.map_or(&nothing, |spec| &spec.storage);
+        let (found, unset) = (&clearance.levels[*level], storage.when_unset.as_deref().unwrap_or_default());
+        say(&format!("the class of {level}, {when}"), &found.when_unset, &unset);
+        say(&format!("inline drivers of {level}, {when}"), &found.inline_drivers, &storage.inline_drivers);
+    }
+}
+
+/// Classes and quotas as they are in the end.
+fn stored(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, shelf: &Shelf, at: Timestamp) {
+    let parts = |class: &ClassFacts| (class.written_for.clone(), class.driver.clone(), class.body.clone());
+    let found: BTreeMap<_, _> = world.0.storage_classes.iter().map(|(name, class)| (name, parts(class))).collect();
+    say("classes", &found, &shelf[STORAGE].iter().map(|(name, class)| (name, parts(class))).collect::<BTreeMap<_, _>>());
+    let quotas = reference.quotas(shelf, at);
+    for (name, namespace) in world.0.namespaces.iter().filter(|(_, namespace)| !namespace.deleting) {
+        let found = world.0.quotas.get(&format!("{name}/{QUOTA}"));
+        let (hard, wanted) = (found.map(|quota| (&quota.hard, quota.scoped)), quotas.get(name).map(|hard| (hard, false)));
+        // Where there is nothing to close, a quota of nothing is as good as none.
+        if !(found.is_none() && wanted.is_some_and(|(hard, _)| hard.is_empty())) {
+            say(&format!("quota of {name} ({:?})", namespace.labels), &hard, &wanted);
+        }
+    }
+}
 
 fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap()).unwrap()
@@ -118,7 +162,7 @@ fn ends(say: &mut Say<'_>, reference: &Reference<'_>, plan: &Plan, before: &Befo
 /// Applies a plan, and plans again, until nothing but statuses was left; those are applied too.
 fn settle(world: &mut World, first: Plan, at: Timestamp) -> Plan {
     let mut next = first;
-    for _ in 0..5 {
+    for _ in 0..6 {
         for step in &next.steps {
             world.apply(step);
         }
@@ -169,7 +213,30 @@ pub(super) fn built(objects: &Objects) -> World {
     Arc::make_mut(&mut snapshot.namespaces).extend(namespaces);
     let pods = objects.pods.iter().map(|pod| (format!("{}/{}", pod.namespace, pod.name), Arc::new(pod.clone())));
     Arc::make_mut(&mut snapshot.pods).extend(pods);
+    stock(snapshot, objects);
     world
+}
+
+/// Fills the tables of storage.
+fn stock(snapshot: &mut Snapshot, objects: &Objects) {
+    let shelf = [&mut snapshot.storage_classes, &mut snapshot.snapshot_classes, &mut snapshot.attributes_classes];
+    for (table, classes) in shelf.into_iter().zip(&objects.classes) {
+        Arc::make_mut(table).extend(classes.iter().map(|class| (class.name.clone(), Arc::new(class.clone()))));
+    }
+    let volumes = objects.volumes.iter().map(|(name, volume)| (name.clone(), Arc::new(volume.clone())));
+    Arc::make_mut(&mut snapshot.volumes).extend(volumes);
+    let claims = objects.claims.iter().map(|claim| (format!("{}/{}", claim.namespace, claim.name), Arc::new(claim.clone())));
+    Arc::make_mut(&mut snapshot.claims).extend(claims);
+    let attachments = objects.attachments.iter().enumerate().map(|(number, found)| (number.to_string(), Arc::new(found.clone())));
+    Arc::make_mut(&mut snapshot.attachments).extend(attachments);
+    objects.quotas.iter().for_each(|quota| put_quota(snapshot, quota));
+}
+
+/// A quota, if there is such a namespace.
+fn put_quota(snapshot: &mut Snapshot, quota: &QuotaFacts) {
+    if snapshot.namespaces.contains_key(&quota.namespace) {
+        Arc::make_mut(&mut snapshot.quotas).insert(format!("{}/{QUOTA}", quota.namespace), Arc::new(quota.clone()));
+    }
 }
 
 /// The policies and bindings that these levels lead to, all in place: that they come to be is another test's affair.
@@ -224,6 +291,13 @@ pub(super) fn make(world: &mut World, before: &mut Before, edit: &Edit) {
         Edit::DeleteLevel(name) => {
             Arc::make_mut(&mut world.0.levels).remove(name);
         }
+        Edit::Class(class) => {
+            Arc::make_mut(&mut world.0.storage_classes).insert(class.name.clone(), Arc::new(class.clone()));
+        }
+        Edit::DeleteClass(name) => {
+            Arc::make_mut(&mut world.0.storage_classes).remove(name);
+        }
+        Edit::Quota(quota) => put_quota(&mut world.0, quota),
         _ => {}
     }
 }

@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use proptest::strategy::{Strategy, ValueTree};
 
 use super::compare::{built, make};
+use super::storage::{ATTRIBUTES, SNAPSHOTS, STORAGE, class_of, is_bad};
 use super::worlds::{Scene, When};
 use super::{Before, Reference, runner, worlds};
-use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
+use crate::api::DataDeclaration;
+use crate::api::names::QUOTA;
+use crate::api::sensitivity_level::{Enforcement, OnTrustLoss, SensitivityLevelSpec};
+use crate::api::storage::{DriverUse, StaticVolumes, VolumeNames};
+use crate::placement::ClassFacts;
+use crate::plan::Snapshot;
 
 /// Cases, and whether each is met in a scene.
 fn cases(scene: &Scene) -> BTreeMap<&'static str, bool> {
@@ -43,6 +50,7 @@ fn cases(scene: &Scene) -> BTreeMap<&'static str, bool> {
     .into();
     let all = ["Candidate", "Withdrawn", "Suspended", "NotYetValid", "Expired", "Stale", "OutOfScope", "Broken", "Expiring", "Valid"];
     found.extend(all.map(|state| (state, states.contains(&state))));
+    found.extend(storage(&reference, &world.0, scene));
     if let Some((when, edits)) = &scene.later {
         let at = match when {
             When::Woken => reference.next_change(scene.now).unwrap_or(scene.now),
@@ -64,8 +72,116 @@ fn cases(scene: &Scene) -> BTreeMap<&'static str, bool> {
             ),
             ("trust that begins", satisfied.iter().any(|pair| !before.cleared.contains(pair))),
         ]);
+        found.extend(storage_later(&reference, &world.0, &before, at));
     }
     found
+}
+
+/// Cases of storage in a world.
+fn storage(reference: &Reference<'_>, snapshot: &Snapshot, scene: &Scene) -> BTreeMap<&'static str, bool> {
+    let (shelf, end) = (reference.shelf(), reference.shelf_in_the_end());
+    let clouds = || reference.clouds.keys();
+    let standings: Vec<&str> = clouds().flat_map(|cloud| reference.standings(cloud, &shelf)).map(|(_, standing)| standing).collect();
+    let entries = || reference.clouds.iter().flat_map(|(cloud, spec)| spec.storage.iter().map(move |entry| (*cloud, entry)));
+    let kept = |what: &dyn Fn(&str, &str) -> bool| {
+        shelf[STORAGE]
+            .values()
+            .any(|class| class.written_for.as_ref().is_some_and(|cloud| end[STORAGE].contains_key(&class.name) && what(cloud, &class.name)))
+    };
+    let both = entries().filter(|(_, entry)| entry.name.is_some()).map(|(cloud, entry)| class_of(cloud, entry)).collect::<Vec<_>>();
+    let is_unreadable = |cloud: &str| snapshot.clouds.get(cloud).is_some_and(|read| read.is_err());
+    let levels = |what: &dyn Fn(&SensitivityLevelSpec) -> bool| reference.levels.values().flatten().any(|level| what(level));
+    let quotas = reference.quotas(&end, scene.now);
+    let enforced = |name: &String| reference.levels_of_claims(name).iter().filter(|level| reference.is_enforced(level)).count();
+    let namespaces = |what: &dyn Fn(&String) -> bool| snapshot.namespaces.iter().any(|(name, found)| !found.deleting && what(name));
+    let has = |name: &String| snapshot.quotas.contains_key(&format!("{name}/{QUOTA}"));
+    let mut found: BTreeMap<&str, bool> = [
+        ("a class that is written", end[STORAGE].keys().any(|class| !shelf[STORAGE].contains_key(class))),
+        (
+            "two clouds that ask for one class",
+            both.iter()
+                .any(|class| both.iter().filter(|other| *other == class).count() > 1 && reference.claimants(STORAGE, class).len() > 1),
+        ),
+        ("a class that a cloud names twice", clouds().any(|cloud| reference.repeats_a_class(cloud))),
+        ("a class that is left behind", shelf[STORAGE].keys().any(|class| !end[STORAGE].contains_key(class))),
+        ("a class that stays, of a cloud that cannot be read", kept(&|cloud, _| is_unreadable(cloud))),
+        (
+            "a class that stays because it is named as existing",
+            kept(&|cloud, class| !is_unreadable(cloud) && reference.is_named_as_existing(class)),
+        ),
+        (
+            "a class of the operator for another cloud",
+            entries().any(|(cloud, entry)| {
+                entry.name.is_some()
+                    && shelf[STORAGE]
+                        .get(&class_of(cloud, entry))
+                        .is_some_and(|class| class.written_for.as_deref().is_some_and(|other| other != cloud))
+            }),
+        ),
+        (
+            "a class that cannot be counted",
+            quotas.values().any(|hard| hard.len() < shelf[STORAGE].len()) && shelf[STORAGE].contains_key(&"u".repeat(226)),
+        ),
+        ("the longest class that can be counted", quotas.values().any(|hard| hard.keys().any(|key| key.starts_with(&"c".repeat(225))))),
+        ("snapshot classes in place", !reference.clouds_of_classes(SNAPSHOTS, &shelf).is_empty()),
+        ("attributes classes in place", !reference.clouds_of_classes(ATTRIBUTES, &shelf).is_empty()),
+        ("a quota that is put right", namespaces(&|name| has(name) && quotas.contains_key(name))),
+        ("a quota that is taken away", namespaces(&|name| has(name) && !quotas.contains_key(name))),
+        ("a quota that leaves a class open", quotas.values().any(|hard| hard.len() < end[STORAGE].len())),
+        ("a quota for two levels", namespaces(&|name| enforced(name) > 1)),
+        ("claims of a level that only warns", namespaces(&|name| enforced(name) < reference.levels_of_claims(name).len())),
+        ("a namespace of a level that is not there", namespaces(&|name| reference.levels_of_claims(name).contains("nowhere"))),
+        ("a namespace with an empty level", namespaces(&|name| reference.levels_of_claims(name).contains(""))),
+        ("an exclusive driver", entries().any(|(_, entry)| entry.driver_use == DriverUse::Exclusive)),
+        ("a class with volumes of any name", entries().any(|(_, entry)| entry.volume_names == VolumeNames::Any)),
+        ("a level that takes volumes made by hand", levels(&|level| level.storage.static_volumes == StaticVolumes::Cleared)),
+        ("a level with a class for claims that name none", levels(&|level| level.storage.when_unset.is_some())),
+    ]
+    .into();
+    let all = ["InPlace", "Missing", "Altered", "NotOurs", "OtherDriver", "Shared"];
+    found.extend(all.map(|standing| (standing, standings.contains(&standing))));
+    let judged = reference.levels.keys().flat_map(|level| reference.judged_claims(level, &end, scene.now));
+    let reasons: Vec<Option<&str>> = judged.map(|(reason, _)| reason).collect();
+    let names = [("a claim placed well", Some("")), ("a claim on no volume that is known", None)];
+    found.extend(names.map(|(name, reason)| (name, reasons.contains(&reason))));
+    let bad = ["ClassUnknown", "ClassNotCleared", "VolumeElsewhere", "AttachedElsewhere"];
+    found.extend(bad.map(|reason| (reason, reasons.contains(&Some(reason)))));
+    found.insert("a volume of another driver than its class", reasons.contains(&Some("OtherDriver")));
+    let of_declarations = || reference.declarations.iter().map(|(_, found)| reference.claims_of(found, &end, scene.now));
+    found.insert("a claim of a declaration placed badly", of_declarations().flatten().any(|(reason, _)| is_bad(reason)));
+    let unknown = |(_, found): &(&str, &DataDeclaration)| !reference.levels.contains_key(found.spec.level.0.as_str());
+    let of_unknown = reference.declarations.iter().filter(|found| unknown(found));
+    found.insert(
+        "UnknownLevel",
+        of_unknown.flat_map(|(_, found)| reference.claims_of(found, &end, scene.now)).any(|(reason, _)| reason == Some("UnknownLevel")),
+    );
+    found
+}
+
+/// Cases of storage in a world that is looked at again.
+fn storage_later(reference: &Reference<'_>, snapshot: &Snapshot, before: &Before, at: Timestamp) -> BTreeMap<&'static str, bool> {
+    let (shelf, end) = (reference.shelf(), reference.shelf_in_the_end());
+    let classes = reference.clouds_of_classes(STORAGE, &end);
+    let satisfied = reference.cleared(at);
+    let gone = |class: &ClassFacts| class.written_for.as_ref().is_some_and(|cloud| !snapshot.clouds.contains_key(cloud));
+    [
+        (
+            "a class in place that is lost with the trust in its cloud",
+            before
+                .cleared
+                .iter()
+                .any(|(level, cloud)| !satisfied.contains(&(level.clone(), cloud.clone())) && classes.values().any(|found| found == cloud)),
+        ),
+        (
+            "a class that a deleted cloud leaves behind",
+            shelf[STORAGE].values().any(|class| gone(class) && !end[STORAGE].contains_key(&class.name)),
+        ),
+        (
+            "a class that is written anew",
+            shelf[STORAGE].iter().any(|(name, class)| end[STORAGE].get(name).is_some_and(|found| found.body != class.body)),
+        ),
+    ]
+    .into()
 }
 
 #[test]

@@ -44,9 +44,9 @@ pub(super) fn lost<'a>(clouds: &BTreeMap<&'a str, &'a TrustedCloudSpec>) -> BTre
 }
 
 impl Reference<'_> {
-    /// Whether a cloud can be acted on: what is said of it is known, and so is which nodes it has.
+    /// Whether a cloud can be acted on: what is said of it is known, and so is which nodes and classes it has.
     pub(super) fn is_sound(&self, cloud: &str) -> bool {
-        self.known(cloud).is_some() && !self.lost.contains(cloud)
+        self.known(cloud).is_some() && !self.lost.contains(cloud) && !self.repeats_a_class(cloud)
     }
 
     /// The cloud of each node that has one. A node that matches two is ambiguous, whatever else is wrong with them.
@@ -84,7 +84,7 @@ impl Reference<'_> {
         let levels = self.snapshot.namespaces.iter().filter_map(|(name, namespace)| {
             let declared = self.declarations.iter().filter(|(_, found)| is_in_namespace(found, name) && found.spec.workloads.is_none());
             let oldest = declared.min_by_key(|(key, found)| (found.metadata.creation_timestamp.clone(), *key));
-            let may_have = !namespace.deleting && !SYSTEM.contains(&name.as_str());
+            let may_have = !namespace.deleting && !is_system(name);
             let given = oldest.filter(|_| may_have).map(|(_, found)| found.spec.level.0.clone());
             let level = namespace.labels.get(SENSITIVITY).cloned().or(given)?;
             (!level.is_empty()).then(|| (name.clone(), level))
@@ -106,7 +106,7 @@ impl Reference<'_> {
             Some(node) => usize::from(!clouds.get(node).is_some_and(|cloud| cleared.contains(&(level.to_owned(), cloud.clone())))),
             None => 2,
         };
-        let pods = self.snapshot.pods.values().filter(|pod| !pod.finished && !SYSTEM.contains(&pod.namespace.as_str()));
+        let pods = self.snapshot.pods.values().filter(|pod| !pod.finished && !is_system(&pod.namespace));
         pods.filter(|pod| concerned(pod)).map(|pod| (verdict(pod), pod.as_ref())).collect()
     }
 
@@ -139,7 +139,12 @@ impl Reference<'_> {
     }
 }
 
-fn is_in_namespace(declaration: &DataDeclaration, namespace: &str) -> bool {
+/// Whether a namespace never has a level.
+pub(super) fn is_system(namespace: &str) -> bool {
+    SYSTEM.contains(&namespace)
+}
+
+pub(super) fn is_in_namespace(declaration: &DataDeclaration, namespace: &str) -> bool {
     declaration.metadata.namespace.as_deref() == Some(namespace)
 }
 

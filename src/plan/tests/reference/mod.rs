@@ -11,7 +11,9 @@ mod fleet;
 mod instants;
 mod qualifications;
 mod requirements;
+mod settings;
 mod statuses;
+mod storage;
 mod worlds;
 
 use std::cell::RefCell;

@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::super::World;
 use super::Reference;
 use super::compare::Say;
+use super::fleet::Counts;
+use super::storage::{Shelf, counted, is_bad};
 use crate::api::values::Tally;
 use crate::plan::{Read, Table};
 
@@ -24,7 +26,7 @@ fn status_of<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a str> {
     condition(conditions, type_).map(|condition| condition.status.as_str())
 }
 
-pub(super) fn of_clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
+pub(super) fn of_clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, shelf: &Shelf, at: Timestamp) {
     let (states, nodes, points) = (reference.states(at), reference.clouds_of_nodes(), reference.turning_points());
     let (cleared, satisfied) = (reference.cleared(at), reference.satisfied(at));
     for (name, cloud) in readable(&world.0.clouds) {
@@ -36,9 +38,18 @@ pub(super) fn of_clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &Wo
         say(&format!("what {name} clears"), &clears, &wanted);
         let stalled = condition(&status.conditions, "Stalled").map(|condition| &condition.message);
         say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound(name));
+        let standings = reference.standings(name, shelf);
+        let ready = match standings.iter().all(|(_, standing)| *standing == "InPlace") {
+            _ if standings.is_empty() => None,
+            true => Some("True"),
+            false => Some("False"),
+        };
+        say(&format!("whether the storage of {name} is ready"), &status_of(&status.conditions, "StorageReady"), &ready);
         if !reference.is_sound(name) {
             continue;
         }
+        let found: Vec<(&str, &str)> = status.storage_classes.iter().map(|class| (class.name.as_str(), class.state.as_str())).collect();
+        say(&format!("classes of {name}"), &found, &standings);
         let count = status.nodes.unwrap_or_default();
         say(&format!("nodes of {name}"), &count.matched, &nodes.values().filter(|cloud| *cloud == name).count());
         say(&format!("ambiguous nodes of {name}"), &count.ambiguous, &reference.ambiguous(name));
@@ -68,7 +79,7 @@ pub(super) fn of_clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &Wo
     }
 }
 
-pub(super) fn of_levels(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
+pub(super) fn of_levels(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, shelf: &Shelf, at: Timestamp) {
     let (cleared, nodes, namespaces) = (reference.cleared(at), reference.clouds_of_nodes(), reference.levels_of_namespaces());
     let (pods, _) = reference.pods(at);
     for (name, level) in readable(&world.0.levels) {
@@ -88,20 +99,39 @@ pub(super) fn of_levels(say: &mut Say<'_>, reference: &Reference<'_>, world: &Wo
         say(&format!("nodes of {name}"), &status.nodes, &nodes.values().filter(|cloud| clouds.contains(cloud)).count());
         say(&format!("namespaces of {name}"), &status.namespaces, &namespaces.values().filter(|level| *level == name).count());
         say(&format!("pods of {name}"), &counts(status.pods), &pods[name]);
-        let compliant = if pods[name][1] == 0 { "True" } else { "False" };
+        let classes: BTreeSet<&String> = status.storage_classes.iter().collect();
+        say(&format!("classes of {name}"), &classes, &reference.classes_cleared_for(name, shelf, at));
+        let claims = counted(&reference.judged_claims(name, shelf, at));
+        say(&format!("claims of {name}"), &counts(status.claims), &claims);
+        say(&format!("whether data of {name} must move"), &status_of(&status.conditions, "MigrationRequired"), &must_move(claims));
+        let compliant = if pods[name][1] + claims[1] == 0 { "True" } else { "False" };
         say(&format!("whether {name} is compliant"), &status_of(&status.conditions, "Compliant"), &Some(compliant));
     }
 }
 
-pub(super) fn of_declarations(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
+pub(super) fn of_declarations(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, shelf: &Shelf, at: Timestamp) {
     let (cleared, reviews) = (reference.cleared(at), reference.reviews(at));
     let (_, pods) = reference.pods(at);
     for (key, declaration) in readable(&world.0.declarations) {
         let status = declaration.status.as_ref().unwrap();
         say(&format!("pods of {key}"), &counts(status.pods), &pods[key]);
-        let listed: Vec<(&str, Option<&str>)> =
-            status.violations.iter().map(|violation| (violation.name.as_str(), violation.node.as_deref())).collect();
-        say(&format!("violations of {key}"), &listed, &reference.violations(declaration, at));
+        let judged = reference.claims_of(declaration, shelf, at);
+        let claims = counted(&judged);
+        say(&format!("claims of {key}"), &counts(status.claims), &claims);
+        say(&format!("whether data of {key} must move"), &status_of(&status.conditions, "MigrationRequired"), &must_move(claims));
+        let compliant = if pods[key][1] + claims[1] == 0 { "True" } else { "False" };
+        say(&format!("whether {key} is compliant"), &status_of(&status.conditions, "Compliant"), &Some(compliant));
+        let listed: Vec<(&str, &str, Option<&str>)> =
+            status.violations.iter().map(|bad| (bad.kind.as_str(), bad.name.as_str(), bad.node.as_deref())).collect();
+        // Those of pods first, and twenty of both together.
+        let pods = reference.violations(declaration, at).into_iter().map(|(name, node)| ("Pod", name, node));
+        let bad = judged.iter().filter(|(found, _)| is_bad(*found));
+        let wanted: Vec<_> =
+            pods.chain(bad.clone().map(|(_, claim)| ("PersistentVolumeClaim", claim.name.as_str(), None))).take(20).collect();
+        say(&format!("violations of {key}"), &listed, &wanted);
+        let reasons = status.violations.iter().filter(|bad| bad.kind != "Pod").map(|bad| bad.reason.as_str());
+        let wanted = bad.filter_map(|(found, _)| *found).take(reasons.clone().count());
+        say(&format!("reasons of {key}"), &reasons.collect::<Vec<_>>(), &wanted.collect::<Vec<_>>());
         let due = status_of(&status.conditions, "ReviewDue");
         say(&format!("review of {key}"), &due, &reviews.get(key).copied());
         let clouds: BTreeSet<&String> = cleared.iter().filter(|(level, _)| *level == declaration.spec.level.0).map(|(_, c)| c).collect();
@@ -109,6 +139,11 @@ pub(super) fn of_declarations(say: &mut Say<'_>, reference: &Reference<'_>, worl
     }
 }
 
-fn counts(tally: Tally) -> [i32; 3] {
+/// A condition that is there only if some of the claims are badly placed.
+fn must_move(claims: Counts) -> Option<&'static str> {
+    (claims[1] > 0).then_some("True")
+}
+
+fn counts(tally: Tally) -> Counts {
     [tally.compliant, tally.violating, tally.unknown]
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
-use super::{CLOUDS, ZONES, after, days, mostly};
+use super::{CLOUDS, ZONES, after, days, mostly, storage};
 
 const MODELS: [&str; 5] = ["IaaS", "CaaS", "PaaS", "SaaS", "OnPremises"];
 
@@ -28,16 +28,31 @@ pub(super) fn cloud(name: &'static str, day: Date, now: Timestamp) -> BoxedStrat
         option::weighted(0.9, mostly(70, "DedicatedHost", ["SharedVirtual", "DedicatedZone"])),
     );
     let entries = prop_oneof![12 => vec(entry(name), 1..3), 1 => Just(vec![])];
-    (dates, facts, after(&CLOUDS, name), vec(qualification(day, now), 0..4), entries)
-        .prop_map(|(dates, facts, layers, qualifications, nodes)| {
+    (dates, facts, after(&CLOUDS, name), vec(qualification(day, now), 0..4), entries, storage::of_cloud(name))
+        .prop_map(|(dates, facts, layers, qualifications, nodes, [storage, snapshots, attributes])| {
             let (zone, register_max_age, warn_before) = dates;
             let (model, operator, locations, key_custody, isolation) = facts;
             let layers: Vec<Value> = layers.iter().map(|cloud| json!({"cloud": cloud, "layer": "IaaS"})).collect();
             present(json!({
                 "offering": {"service": "made up", "model": model}, "operator": operator, "locations": locations, "keyCustody": key_custody,
                 "isolation": isolation, "reliesOn": layers, "qualifications": qualifications, "registerMaxAge": register_max_age,
-                "warnBefore": warn_before, "timeZone": zone, "nodes": nodes,
+                "warnBefore": warn_before, "timeZone": zone, "nodes": nodes, "storage": storage, "snapshots": snapshots,
+                "volumeAttributes": attributes,
             }))
+        })
+        .boxed()
+}
+
+/// A cloud that has a qualification, or none, and that is all there is to say of whether it is trusted.
+pub(super) fn plain(name: &'static str) -> BoxedStrategy<Value> {
+    let held = json!([{"scheme": "secnumcloud", "validFrom": "2000-01-01", "validUntil": "2099-12-31"}]);
+    let qualifications = mostly(75, held, [json!([])]);
+    (qualifications, storage::of_cloud(name))
+        .prop_map(move |(qualifications, [storage, snapshots, attributes])| {
+            json!({
+                "offering": {"service": "made up", "model": "IaaS"}, "nodes": [{"providerID": format!("kwok://{name}/.*")}],
+                "qualifications": qualifications, "storage": storage, "snapshots": snapshots, "volumeAttributes": attributes,
+            })
         })
         .boxed()
 }

@@ -7,17 +7,33 @@ use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
 use super::clouds::{SCHEMES, VERSIONS};
-use super::{LEVELS, after, mostly};
+use super::{LEVELS, after, mostly, storage};
 
 pub(super) fn level(name: &'static str) -> BoxedStrategy<Value> {
     let extends = after(&LEVELS, name);
     let enforcement = mostly(70, "Enforce", ["Warn", "Audit"]);
     let loss = mostly(50, "Block", ["Report"]);
     let unattended = mostly(60, "72h", ["1m", "30d", "36h"]);
-    (extends, requires(), enforcement, loss, unattended).prop_map(|(extends, requires, enforcement, loss, unattended)| {
-        json!({"extends": extends, "requires": requires, "enforcement": enforcement, "onTrustLoss": loss, "unattendedFor": unattended})
-    })
-    .boxed()
+    let credentials = mostly(80, "Keep", ["Withhold"]);
+    (extends, requires(), (enforcement, loss, credentials), unattended, storage::of_level())
+        .prop_map(|(extends, requires, (enforcement, loss, credentials), unattended, storage)| {
+            json!({
+                "extends": extends, "requires": requires, "enforcement": enforcement, "onTrustLoss": loss, "unattendedFor": unattended,
+                "credentials": credentials, "storage": storage,
+            })
+        })
+        .boxed()
+}
+
+/// A level that asks for a qualification or for nothing.
+pub(super) fn plain(name: &'static str) -> BoxedStrategy<Value> {
+    let qualified = json!({"qualifications": [{"allOf": [{"scheme": "secnumcloud"}]}]});
+    (mostly(70, qualified, [json!({})]), level(name))
+        .prop_map(|(requires, mut level)| {
+            (level["requires"], level["extends"]) = (requires, json!([]));
+            level
+        })
+        .boxed()
 }
 
 fn requires() -> BoxedStrategy<Value> {

@@ -3,6 +3,7 @@
 mod clouds;
 mod fleet;
 mod levels;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,9 +15,9 @@ use proptest::sample::select;
 use serde_json::Value;
 
 use super::calendar;
-use crate::placement::{NamespaceFacts, NodeFacts, PodFacts};
+use crate::placement::{AttachmentFacts, ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, PodFacts, QuotaFacts, VolumeFacts};
 
-const CLOUDS: [&str; 4] = ["alps", "brie", "caux", "drac"];
+const CLOUDS: [&str; 4] = ["alps", "brie", "caux", "alps-sud"];
 const LEVELS: [&str; 4] = ["interne", "restreint", "sante", "strategique"];
 const NAMESPACES: [&str; 4] = ["emr", "kube-system", "lab", "web"];
 
@@ -67,6 +68,12 @@ pub(in super::super) struct Objects {
     pub(in super::super) namespaces: Vec<NamespaceFacts>,
     pub(in super::super) nodes: Vec<NodeFacts>,
     pub(in super::super) pods: Vec<PodFacts>,
+    /// Of storage, of snapshots, of attributes.
+    pub(in super::super) classes: [Vec<ClassFacts>; 3],
+    pub(in super::super) volumes: BTreeMap<String, VolumeFacts>,
+    pub(in super::super) claims: Vec<ClaimFacts>,
+    pub(in super::super) attachments: Vec<AttachmentFacts>,
+    pub(in super::super) quotas: Vec<QuotaFacts>,
 }
 
 /// When a world is looked at again.
@@ -91,6 +98,10 @@ pub(in super::super) enum Edit {
     SpoilLevel(String),
     DeleteCloud(String),
     DeleteLevel(String),
+    /// Makes a storage class, in the place of one of its name.
+    Class(ClassFacts),
+    DeleteClass(String),
+    Quota(QuotaFacts),
 }
 
 /// A world, an instant, and what is found in it later.
@@ -112,17 +123,29 @@ pub(in super::super) fn scenes() -> impl Strategy<Value = Scene> {
     })
 }
 
+/// Most worlds have anything wrong with them that can be. In the others trust is plain, so that much depends on the rest.
 fn objects(day: Date, now: Timestamp) -> BoxedStrategy<Objects> {
-    let clouds = some_of(&CLOUDS, move |name| mostly_read(clouds::cloud(name, day, now)));
-    let levels = some_of(&LEVELS, |name| mostly_read(levels::level(name)));
-    (clouds, levels, fleet::declarations(day), fleet::namespaces(), fleet::nodes(), fleet::pods())
-        .prop_map(|(clouds, levels, declarations, namespaces, nodes, pods)| Objects {
+    let clouds = some_of(&CLOUDS, move |name| mostly_read(clouds::cloud(name, day, now))).boxed();
+    let levels = some_of(&LEVELS, |name| mostly_read(levels::level(name))).boxed();
+    let (plain_clouds, plain_levels) =
+        (some_of(&CLOUDS, |name| mostly_read(clouds::plain(name))), some_of(&LEVELS, |name| mostly_read(levels::plain(name))));
+    let trust = prop_oneof![2 => (clouds, levels), 1 => (plain_clouds, plain_levels)];
+    let fleet = (fleet::declarations(day), fleet::namespaces(), fleet::nodes(), fleet::pods());
+    let quotas = proptest::collection::vec(storage::quota(), 0..3);
+    let data = (storage::classes(), storage::volumes(), storage::claims(), storage::attachments(), quotas);
+    (trust, fleet, data)
+        .prop_map(|((clouds, levels), (declarations, namespaces, nodes, pods), (classes, volumes, claims, attachments, quotas))| Objects {
             clouds,
             levels,
             declarations,
             namespaces,
             nodes,
             pods,
+            classes,
+            volumes,
+            claims,
+            attachments,
+            quotas,
         })
         .boxed()
 }
@@ -145,6 +168,9 @@ fn edit(day: Date, now: Timestamp) -> BoxedStrategy<Edit> {
         1 => level().prop_map(Edit::SpoilLevel),
         1 => cloud().prop_map(Edit::DeleteCloud),
         1 => level().prop_map(Edit::DeleteLevel),
+        2 => storage::class().prop_map(Edit::Class),
+        1 => storage::class().prop_map(|class| Edit::DeleteClass(class.name)),
+        1 => storage::quota().prop_map(Edit::Quota),
     ]
     .boxed()
 }
