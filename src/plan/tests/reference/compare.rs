@@ -111,10 +111,7 @@ fn stored(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, shelf: &S
     for (name, namespace) in world.0.namespaces.iter().filter(|(_, namespace)| !namespace.deleting) {
         let found = world.0.quotas.get(&format!("{name}/{QUOTA}"));
         let (hard, wanted) = (found.map(|quota| (&quota.hard, quota.scoped)), quotas.get(name).map(|hard| (hard, false)));
-        // Where there is nothing to close, a quota of nothing is as good as none.
-        if !(found.is_none() && wanted.is_some_and(|(hard, _)| hard.is_empty())) {
-            say(&format!("quota of {name} ({:?})", namespace.labels), &hard, &wanted);
-        }
+        say(&format!("quota of {name} ({:?})", namespace.labels), &hard, &wanted);
     }
 }
 

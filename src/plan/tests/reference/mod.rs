@@ -23,6 +23,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use self::storage::Said;
 use crate::api::sensitivity_level::OnTrustLoss;
 use crate::api::trusted_cloud::TrustedCloudSpec;
 use crate::api::{DataDeclaration, SensitivityLevelSpec};
@@ -43,6 +44,8 @@ pub(super) struct Reference<'a> {
     matched: BTreeMap<&'a str, Vec<&'a str>>,
     /// Clouds whose perimeter cannot be read.
     lost: BTreeSet<&'a str>,
+    /// What each cloud says of classes.
+    said: BTreeMap<&'a str, Vec<Said>>,
     /// Clouds of which something is known.
     known: BTreeSet<&'a str>,
     /// Clouds that satisfy each level, at each instant that was asked about.
@@ -62,13 +65,15 @@ pub(super) struct Before {
 
 impl<'a> Reference<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, before: &'a Before) -> Self {
-        let clouds = snapshot.clouds.iter().filter_map(|(name, read)| Some((name.as_str(), &read.as_ref().as_ref().ok()?.spec))).collect();
+        let clouds = snapshot.clouds.iter().filter_map(|(name, read)| Some((name.as_str(), &read.as_ref().as_ref().ok()?.spec)));
+        let clouds: BTreeMap<&str, &TrustedCloudSpec> = clouds.collect();
         let levels = snapshot.levels.iter().map(|(name, read)| (name.as_str(), read.as_ref().as_ref().ok().map(|level| &level.spec)));
         let declarations = snapshot.declarations.iter().filter_map(|(key, read)| Some((key.as_str(), read.as_ref().as_ref().ok()?)));
         let (matched, lost) = (fleet::matched(snapshot, &clouds), fleet::lost(&clouds));
         let (levels, declarations) = (levels.collect(), declarations.collect());
+        let said = clouds.iter().map(|(name, spec)| (*name, storage::said(name, spec))).collect();
         let (known, satisfied) = (BTreeSet::new(), RefCell::default());
-        let mut reference = Self { snapshot, clouds, levels, declarations, matched, lost, known, satisfied, before };
+        let mut reference = Self { snapshot, clouds, levels, declarations, matched, lost, said, known, satisfied, before };
         reference.known = reference.clouds.keys().copied().filter(|cloud| reference.is_known(cloud)).collect();
         reference
     }

@@ -49,12 +49,17 @@ pub(super) fn compare(say: &mut Say<'_>, reference: &Reference<'_>, world: &Worl
     say("levels in Audit", &found.audit, &reference.levels_with(|level| level.enforcement == Enforcement::Audit));
     say("levels in Warn", &found.warn, &reference.levels_with(|level| level.enforcement == Enforcement::Warn));
     say("levels that withhold tokens", &found.withheld, &enforces(|level| level.credentials == Credentials::Withhold));
+    let schedulers = reference.levels.iter().filter(|(level, _)| reference.is_enforced(level)).filter_map(|(_, level)| *level);
+    let schedulers: BTreeSet<String> = schedulers.flat_map(|level| level.schedulers.iter().cloned()).collect();
+    say("schedulers in the policies", &found.schedulers, &schedulers);
     let fixed = enforces(|level| level.storage.static_volumes == StaticVolumes::Cleared);
     say("levels that take volumes made by hand", &found.static_levels, &fixed);
 
     say("classes in the policies", &found.classes, &reference.classes_of_one_cloud());
     say("snapshot classes in the policies", &found.snapshot_classes, &reference.named(SNAPSHOTS));
     say("attributes classes in the policies", &found.attributes_classes, &reference.named(ATTRIBUTES));
+    let attributes = reference.clouds_of_classes(ATTRIBUTES, &reference.shelf());
+    say("clouds of attributes classes in the policies", &found.attributes_clouds, &attributes);
     say("drivers in the policies", &found.drivers, &reference.drivers());
     let entries = reference.entries().into_iter();
     let exclusive = entries.clone().filter(|(_, entry)| entry.driver_use == DriverUse::Exclusive);

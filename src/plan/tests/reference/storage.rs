@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::fleet::{Counts, is_in_namespace, is_system};
 use super::{Pair, Reference};
-use crate::api::DataDeclaration;
 use crate::api::names::SENSITIVITY;
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::storage::CloudStorage;
+use crate::api::{DataDeclaration, TrustedCloudSpec};
 use crate::placement::{ClaimFacts, ClassFacts, VolumeFacts};
 
 /// Classes by name: of storage, of snapshots, of attributes.
@@ -27,12 +27,28 @@ pub(super) const KINDS: [(usize, &str); 3] = [(STORAGE, "storage"), (SNAPSHOTS, 
 const NOBODY: &str = "kubernetes.io/no-provisioner";
 
 /// What a cloud says of a class.
-struct Said {
+pub(super) struct Said {
     kind: usize,
     class: String,
     driver: String,
     /// What the operator is to write; none if somebody else does.
     body: Option<Value>,
+}
+
+/// Everything that a cloud says of classes, in the order of its spec.
+pub(super) fn said(cloud: &str, spec: &TrustedCloudSpec) -> Vec<Said> {
+    let storage = spec.storage.iter().map(|entry| Said {
+        kind: STORAGE,
+        class: class_of(cloud, entry),
+        driver: entry.provisioner.clone(),
+        body: entry.name.is_some().then(|| body(entry)),
+    });
+    let lists = [(SNAPSHOTS, &spec.snapshots), (ATTRIBUTES, &spec.volume_attributes)];
+    let lists = lists.into_iter().flat_map(|(kind, lists)| lists.iter().map(move |list| (kind, list)));
+    let listed = lists.flat_map(|(kind, list)| {
+        list.classes.iter().map(move |class| Said { kind, class: class.clone(), driver: list.driver.clone(), body: None })
+    });
+    storage.chain(listed).collect()
 }
 
 impl Reference<'_> {
@@ -55,34 +71,21 @@ impl Reference<'_> {
                 .is_none_or(|cloud| is_unreadable(cloud) || self.asks_for(cloud, name) || self.is_named_as_existing(name))
         });
         for cloud in self.clouds.keys().filter(|cloud| self.is_sound(cloud)) {
-            for said in self.said(cloud).into_iter().filter(|said| self.claimants(STORAGE, &said.class).len() == 1) {
-                let Some(body) = said.body else { continue };
+            for said in self.said(cloud).iter().filter(|said| self.claimants(STORAGE, &said.class).len() == 1) {
+                let Some(body) = said.body.clone() else { continue };
                 let there = shelf[STORAGE].get(&said.class);
                 if there.is_none_or(|there| there.written_for.as_deref() == Some(*cloud)) {
                     let written_for = Some((*cloud).to_owned());
-                    let class = ClassFacts { name: said.class.clone(), driver: said.driver, written_for, body, ..ClassFacts::default() };
-                    shelf[STORAGE].insert(said.class, class);
+                    let (name, driver) = (said.class.clone(), said.driver.clone());
+                    shelf[STORAGE].insert(name.clone(), ClassFacts { name, driver, written_for, body, ..ClassFacts::default() });
                 }
             }
         }
         shelf
     }
 
-    /// Everything that a cloud says of classes, in the order of its spec.
-    fn said(&self, cloud: &str) -> Vec<Said> {
-        let Some(spec) = self.clouds.get(cloud) else { return Vec::new() };
-        let storage = spec.storage.iter().map(|entry| Said {
-            kind: STORAGE,
-            class: class_of(cloud, entry),
-            driver: entry.provisioner.clone(),
-            body: entry.name.is_some().then(|| body(entry)),
-        });
-        let lists = [(SNAPSHOTS, &spec.snapshots), (ATTRIBUTES, &spec.volume_attributes)];
-        let lists = lists.into_iter().flat_map(|(kind, lists)| lists.iter().map(move |list| (kind, list)));
-        let listed = lists.flat_map(|(kind, list)| {
-            list.classes.iter().map(move |class| Said { kind, class: class.clone(), driver: list.driver.clone(), body: None })
-        });
-        storage.chain(listed).collect()
+    fn said(&self, cloud: &str) -> &[Said] {
+        self.said.get(cloud).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a cloud asks the operator for a class.
@@ -97,8 +100,7 @@ impl Reference<'_> {
 
     /// Every class of a kind that a cloud names.
     pub(super) fn named(&self, kind: usize) -> BTreeSet<String> {
-        let said = self.clouds.keys().flat_map(|cloud| self.said(cloud));
-        said.filter(|said| said.kind == kind).map(|said| said.class).collect()
+        self.said.values().flatten().filter(|said| said.kind == kind).map(|said| said.class.clone()).collect()
     }
 
     /// Clouds that name a class.
@@ -110,7 +112,7 @@ impl Reference<'_> {
     /// Whether a cloud names a storage class twice: then it is not known what it means.
     pub(super) fn repeats_a_class(&self, cloud: &str) -> bool {
         let mut seen = BTreeSet::new();
-        self.said(cloud).into_iter().any(|said| said.kind == STORAGE && !seen.insert(said.class))
+        self.said(cloud).iter().any(|said| said.kind == STORAGE && !seen.insert(&said.class))
     }
 
     /// Where each class that a cloud names stands, in the order of its spec. One cloud has a class.
@@ -166,7 +168,7 @@ impl Reference<'_> {
     }
 
     /// What the quota of each sensitive namespace allows no claim of: every class that is not cleared for all of its levels that
-    /// are enforced. A class whose name leaves no room in the name of a resource cannot be counted.
+    /// are enforced. A class whose name leaves no room in the name of a resource cannot be counted. There is no quota of nothing.
     pub(super) fn quotas(&self, shelf: &Shelf, at: Timestamp) -> BTreeMap<String, BTreeMap<String, String>> {
         let namespaces = self.snapshot.namespaces.iter().filter(|(_, found)| !found.deleting);
         let quotas = namespaces.filter_map(|(name, _)| {
@@ -174,8 +176,8 @@ impl Reference<'_> {
             let open = levels.iter().map(|level| self.classes_cleared_for(level, shelf, at)).reduce(|a, b| &a & &b)?;
             let closed = shelf[STORAGE].keys().filter(|class| !open.contains(*class));
             let counted = closed.map(|class| format!("{class}.storageclass.storage.k8s.io")).filter(|prefix| prefix.len() <= 253);
-            let hard = counted.map(|prefix| (format!("{prefix}/persistentvolumeclaims"), "0".to_owned()));
-            Some((name.clone(), hard.collect()))
+            let hard: BTreeMap<_, _> = counted.map(|prefix| (format!("{prefix}/persistentvolumeclaims"), "0".to_owned())).collect();
+            (!hard.is_empty()).then(|| (name.clone(), hard))
         });
         quotas.collect()
     }

@@ -15,11 +15,12 @@ pub(super) fn level(name: &'static str) -> BoxedStrategy<Value> {
     let loss = mostly(50, "Block", ["Report"]);
     let unattended = mostly(60, "72h", ["1m", "30d", "36h"]);
     let credentials = mostly(80, "Keep", ["Withhold"]);
-    (extends, requires(), (enforcement, loss, credentials), unattended, storage::of_level())
-        .prop_map(|(extends, requires, (enforcement, loss, credentials), unattended, storage)| {
+    let schedulers = mostly(80, vec![], [vec!["batch"], vec!["batch", "other"]]);
+    (extends, requires(), (enforcement, loss, credentials), (unattended, schedulers), storage::of_level())
+        .prop_map(|(extends, requires, (enforcement, loss, credentials), (unattended, schedulers), storage)| {
             json!({
                 "extends": extends, "requires": requires, "enforcement": enforcement, "onTrustLoss": loss, "unattendedFor": unattended,
-                "credentials": credentials, "storage": storage,
+                "credentials": credentials, "storage": storage, "schedulers": schedulers,
             })
         })
         .boxed()

@@ -151,7 +151,7 @@ fn volume_name() -> impl Strategy<Value = String> {
 pub(super) fn volumes() -> BoxedStrategy<BTreeMap<String, VolumeFacts>> {
     let driver = prop_oneof![10 => Just(Some(DISK)), 1 => Just(None), 2 => select(&DRIVERS[..]).prop_map(Some)];
     let pinned = prop_oneof![3 => Just(true), 3 => Just(false)];
-    let elsewhere = option::weighted(0.15, select(&CLOUDS[..]));
+    let elsewhere = option::weighted(0.3, select(&CLOUDS[..]));
     let volume = (option::weighted(0.95, class_name()), driver, pinned, elsewhere).prop_map(|(class, driver, pinned, elsewhere)| {
         let own = || CLOUDS.iter().rev().find(|cloud| class.as_ref().is_some_and(|class| class.starts_with(**cloud))).filter(|_| pinned);
         let pinned = elsewhere.or_else(|| own().copied()).map(ToOwned::to_owned);
