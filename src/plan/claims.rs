@@ -20,12 +20,7 @@ pub(super) struct Stranded {
 impl<'a> View<'a> {
     /// Levels that apply to the claims of a namespace: they follow it, since a claim does not show who will mount it.
     pub(super) fn levels_of_claims(&self, namespace: &str) -> BTreeSet<&'a str> {
-        if self.is_system(namespace) {
-            return BTreeSet::new();
-        }
-        let label = self.snapshot.namespaces.get(namespace).and_then(|namespace| namespace.level());
-        let whole = self.declarations_in(namespace).iter().filter(|(_, declaration)| declaration.spec.workloads.is_none());
-        label.into_iter().chain(whole.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
+        if self.is_system(namespace) { BTreeSet::new() } else { self.namespace_levels(namespace) }
     }
 
     pub(super) fn judge_claims(&mut self) {

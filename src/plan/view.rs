@@ -138,7 +138,7 @@ impl<'a> View<'a> {
     }
 
     /// Levels of a whole namespace: its label, and declarations without `workloads`.
-    pub(super) fn namespace_levels(&self, namespace: &str) -> BTreeSet<&str> {
+    pub(super) fn namespace_levels(&self, namespace: &str) -> BTreeSet<&'a str> {
         let label = self.snapshot.namespaces.get(namespace).and_then(|namespace| namespace.level());
         let declared = self.declarations_in(namespace).iter().filter(|(_, declaration)| declaration.spec.workloads.is_none());
         label.into_iter().chain(declared.map(|(_, declaration)| declaration.spec.level.0.as_str())).collect()
