@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Settings;
+use serde_json::Value;
+
+use super::{AdmissionObject, Settings};
 
 /// Stands in the YAML for a storage class.
 const CLASS: &str = "rempart_class";
@@ -86,6 +88,26 @@ fn with_room(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         taken <= ROOM
     });
     named.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// A namespace that leaves the text of a policy must be a parameter again before: nothing would judge its volumes in between. So a binding that leaves
+/// out namespaces which it is not to leave out any more is written before its policy, and like this: with none that it did not leave out already.
+pub fn without_stale_exceptions(binding: &AdmissionObject, stored: &Value) -> Option<AdmissionObject> {
+    let exceptions = |spec: &Value| -> Option<(usize, Vec<Value>)> {
+        let expressions = spec["paramRef"]["selector"]["matchExpressions"].as_array()?;
+        expressions.iter().enumerate().find_map(|(place, expression)| {
+            let values = expression["values"].as_array()?;
+            values.iter().any(|value| value == NAMESPACE).then(|| (place, values.clone()))
+        })
+    };
+    let ((place, wanted), (_, found)) = (exceptions(&binding.object["spec"])?, exceptions(stored)?);
+    if found.iter().all(|namespace| wanted.contains(namespace)) {
+        return None;
+    }
+    let mut first = binding.clone();
+    let kept: Vec<Value> = wanted.into_iter().filter(|namespace| found.contains(namespace)).collect();
+    first.object["spec"]["paramRef"]["selector"]["matchExpressions"][place]["values"] = kept.into();
+    Some(first)
 }
 
 /// A string literal of the expression language.

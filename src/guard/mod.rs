@@ -9,5 +9,6 @@ mod policies;
 mod slots;
 
 pub use epoch::{EPOCH, answer, epoch};
+pub use literals::without_stale_exceptions;
 pub use policies::{AdmissionObject, Grants, Kind, Settings, digest, policies};
 pub use slots::{FIRST, PolicySet, Slot, sets};

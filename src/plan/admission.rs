@@ -50,6 +50,16 @@ impl Upkeep {
             }
             needed.extend(set.keys(free));
         }
+        let stored = |object: &AdmissionObject| snapshot.admission.get(&object.key());
+        let first = write.iter().filter_map(|object| guard::without_stale_exceptions(object, &stored(object)?.spec));
+        let first: Vec<AdmissionObject> = first.collect();
+        let waits = |object: &AdmissionObject| {
+            let policy =
+                |binding: &AdmissionObject| binding.kind.policy() == object.kind && binding.object["spec"]["policyName"] == object.name;
+            first.iter().any(|binding| binding.key() == object.key() || policy(binding))
+        };
+        write.retain(|object| !waits(object));
+        write.extend(first);
         for object in &mut write {
             object.object["metadata"]["finalizers"] = json!([GUARD]);
         }

@@ -125,3 +125,26 @@ fn what_reports_on_levels_that_are_not_enforced_comes_and_goes_with_them_and_wha
     );
     assert_eq!(keys(&enforced.probed().settle(now())), first);
 }
+
+/// The text of a policy names namespaces, and a binding leaves those to it: in between, one that is made again would be nobody's.
+#[test]
+fn a_namespace_that_the_text_forgets_is_a_parameter_before() {
+    let (policy, binding) = ("ValidatingAdmissionPolicy/rempart-volume", "ValidatingAdmissionPolicyBinding/rempart-volume-namespace");
+    let spec = |world: &World, key: &str| world.0.admission[key].spec.to_string();
+    let mut world = hospital().namespace("lab-7", Some("restreint")).settle(now());
+    assert!([policy, binding].iter().all(|key| spec(&world, key).contains("lab-7")));
+    Arc::make_mut(&mut world.0.namespaces).remove("lab-7");
+    let mut world = world.namespace("ward-7", Some("restreint"));
+
+    let written: Vec<Step> =
+        plan(&world.0, now()).steps.into_iter().filter(|step| [policy, binding].contains(&step.key().as_str())).collect();
+    let [first] = &written[..] else { panic!("the policy waits: {written:?}") };
+    assert_eq!(first.key(), binding);
+    world.apply(first);
+    let left_out = spec(&world, binding);
+    assert!(left_out.contains("emr") && !left_out.contains("lab-7") && !left_out.contains("ward-7"), "{left_out}");
+    let world = world.settle(now());
+    for key in [policy, binding] {
+        assert!(spec(&world, key).contains("ward-7") && !spec(&world, key).contains("lab-7"), "{key}");
+    }
+}
