@@ -41,10 +41,8 @@ pub const CANARY: &str = "rempart-canary";
 /// Stands in a label selector whose list of levels would be empty: no namespace can have it.
 pub const NO_LEVEL: &str = "rempart-none";
 
-/// Field manager of everything the operator writes but status.
+/// Field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "rempart";
-/// Field manager of status.
-pub const STATUS_MANAGER: &str = "rempart-status";
 
 /// The label of a Node, and the key of a pod's `nodeSelector`, for `level`.
 pub fn clearance_label(level: &str) -> String {

@@ -14,12 +14,12 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::mandate::Mandate;
-use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, QUOTA, STATUS_MANAGER, TOUCHED, VERSION};
+use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, QUOTA, TOUCHED, VERSION};
 use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
 use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
@@ -161,8 +161,16 @@ impl Writer {
                 Ok(())
             }
             Step::ReplacePod { namespace, name, uid } => self.replace_pod(namespace, name, uid).await,
-            Step::WriteStatus { kind, namespace, name, status, notices } => {
-                self.write_status(kind, namespace, &name, status, &notices).await
+            Step::WriteStatus { kind, namespace, name, uid, status, notices } => {
+                let regarding = ObjectReference {
+                    api_version: Some(format!("{GROUP}/{VERSION}")),
+                    kind: Some(kind.to_owned()),
+                    name: Some(name),
+                    namespace,
+                    uid,
+                    ..ObjectReference::default()
+                };
+                self.write_status(kind, &regarding, status, &notices).await
             }
         }
     }
@@ -181,7 +189,7 @@ impl Writer {
         }
         let stored = match written {
             Err(error) if is_malformed(&error) => {
-                let stored = self.overwrite(clearances.resource_url(), CLEARANCE, "spec", &json!(object.spec)).await?;
+                let stored = self.overwrite(clearances.resource_url(), CLEARANCE, None, "spec", &json!(object.spec)).await?;
                 serde_json::from_value(stored.data["spec"].clone()).map_err(kube::Error::SerdeError)?
             }
             other => other?.spec,
@@ -190,8 +198,9 @@ impl Writer {
     }
 
     /// Writes one field of an object whole, where server-side apply cannot.
-    async fn overwrite(&self, url: &str, path: &str, field: &str, value: &Value) -> Result<DynamicObject, kube::Error> {
-        let operations = json!([{"op": "add", "path": format!("/{field}"), "value": value}]);
+    async fn overwrite(&self, url: &str, path: &str, uid: Option<&str>, field: &str, value: &Value) -> Result<DynamicObject, kube::Error> {
+        let of = uid.map(|uid| json!({"op": "test", "path": "/metadata/uid", "value": uid}));
+        let operations: Value = of.into_iter().chain([json!({"op": "add", "path": format!("/{field}"), "value": value})]).collect();
         let request = http::Request::patch(format!("{url}/{path}?fieldManager={FIELD_MANAGER}"))
             .header(http::header::CONTENT_TYPE, "application/json-patch+json")
             .body(operations.to_string().into_bytes())
@@ -227,14 +236,8 @@ impl Writer {
         Ok(())
     }
 
-    async fn write_status(
-        &self,
-        kind: &str,
-        namespace: Option<String>,
-        name: &str,
-        status: Value,
-        notices: &[Notice],
-    ) -> Result<(), WriteError> {
+    /// The whole status is ours. Nothing but a test makes the API server look at whose it is: of what is written to a status, it ignores the metadata.
+    async fn write_status(&self, kind: &str, of: &ObjectReference, status: Value, notices: &[Notice]) -> Result<(), WriteError> {
         let resource = ApiResource {
             group: GROUP.into(),
             version: VERSION.into(),
@@ -242,29 +245,14 @@ impl Writer {
             kind: kind.into(),
             plural: format!("{}s", kind.to_lowercase()),
         };
-        let api: Api<DynamicObject> = match &namespace {
+        let api: Api<DynamicObject> = match &of.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        let patch = json!({"apiVersion": resource.api_version, "kind": kind, "metadata": {"name": name}, "status": status});
-        let written = match api.patch_status(name, &PatchParams::apply(STATUS_MANAGER).force(), &Patch::Apply(&patch)).await {
-            Err(error) if is_malformed(&error) => {
-                self.overwrite(api.resource_url(), &format!("{name}/status"), "status", &patch["status"]).await
-            }
-            other => other,
-        };
-        match written {
-            Ok(object) => {
-                let uid = object.uid();
-                let regarding = ObjectReference {
-                    api_version: Some(resource.api_version.clone()),
-                    kind: Some(kind.to_owned()),
-                    name: Some(name.to_owned()),
-                    namespace,
-                    uid,
-                    ..ObjectReference::default()
-                };
-                self.tell(&regarding, notices).await;
+        let path = format!("{}/status", of.name.as_deref().unwrap_or_default());
+        match self.overwrite(api.resource_url(), &path, of.uid.as_deref(), "status", &status).await {
+            Ok(_) => {
+                self.tell(of, notices).await;
                 Ok(())
             }
             other => gone_is_fine(other),
@@ -310,9 +298,11 @@ fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), WriteError> {
     }
 }
 
-/// Whether a patch was refused because of the uid in it, which is that of an object that is gone.
+/// Whether a patch was refused because of the uid in it, which is that of an object that is gone. Of a test that failed the API server says no more
+/// than this, and says it of nothing else that is written here.
 fn is_another(status: &Status) -> bool {
-    status.code == 422 && status.message.contains("metadata.uid: Invalid value")
+    let said = ["metadata.uid: Invalid value", "the server rejected our request due to an error in our request"];
+    status.code == 422 && said.iter().any(|said| status.message.contains(said))
 }
 
 /// Whether server-side apply failed because the object, stored under another schema, does not have the form of its kind.
@@ -361,6 +351,7 @@ mod tests {
         };
         // What kube-apiserver 1.36.3 answers to a patch that carries the uid of a node that was deleted and registered again.
         assert!(!refused(422, "Node \"node-3\" is invalid: metadata.uid: Invalid value: \"0000\": field is immutable"));
+        assert!(!refused(422, "the server rejected our request due to an error in our request"));
         assert!(refused(422, "Node \"node-3\" is invalid: metadata.labels: Invalid value: \"é\""));
         assert!(refused(403, "forbidden"));
     }

@@ -204,7 +204,7 @@ mod tests {
         };
         let status = |message: &str, at: &str| {
             let status = json!({"conditions": [{"message": message, "lastTransitionTime": at}]});
-            Step::WriteStatus { kind: "TrustedCloud", namespace: None, name: "snc".into(), status, notices: Vec::new() }
+            Step::WriteStatus { kind: "TrustedCloud", namespace: None, name: "snc".into(), uid: None, status, notices: Vec::new() }
         };
         let (noon, later, sooner) = ("2026-11-25T12:00:00Z", "2026-11-25T12:00:01Z", "2026-11-25T11:59:59Z");
         for (first, second, waits) in [

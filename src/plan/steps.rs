@@ -141,6 +141,8 @@ pub enum Step {
         namespace: Option<String>,
         /// Name.
         name: String,
+        /// Uid: what is said of one object is not said of another that has its name later.
+        uid: Option<String>,
         /// The whole status.
         status: Value,
         /// What changed, for people.

@@ -49,7 +49,7 @@ impl Writer {
         });
         let written = quotas.patch(QUOTA, &manager().force(), &Patch::Apply(&object)).await?;
         if written.data["spec"] != spec {
-            self.overwrite(quotas.resource_url(), QUOTA, "spec", &spec).await?;
+            self.overwrite(quotas.resource_url(), QUOTA, None, "spec", &spec).await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ mod declaration;
 mod level;
 mod storage;
 
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
         match read.as_ref() {
             Ok(cloud) => {
                 let (status, notices) = cloud::status(view, name, cloud);
-                steps.extend(step("TrustedCloud", None, name, cloud.status.as_ref(), &status, notices));
+                steps.extend(step("TrustedCloud", &cloud.metadata, cloud.status.as_ref(), &status, notices));
             }
             Err(malformed) => steps.extend(malformed_step(view, "TrustedCloud", malformed)),
         }
@@ -31,7 +31,7 @@ pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
         match read.as_ref() {
             Ok(level) => {
                 let (status, notices) = level::status(view, name, level);
-                steps.extend(step("SensitivityLevel", None, name, level.status.as_ref(), &status, notices));
+                steps.extend(step("SensitivityLevel", &level.metadata, level.status.as_ref(), &status, notices));
             }
             Err(malformed) => steps.extend(malformed_step(view, "SensitivityLevel", malformed)),
         }
@@ -40,8 +40,7 @@ pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
         match read.as_ref() {
             Ok(declaration) => {
                 let (status, notices) = declaration::status(view, key, declaration);
-                let name = declaration.name_any();
-                steps.extend(step("DataDeclaration", declaration.namespace(), &name, declaration.status.as_ref(), &status, notices));
+                steps.extend(step("DataDeclaration", &declaration.metadata, declaration.status.as_ref(), &status, notices));
             }
             Err(malformed) => steps.extend(malformed_step(view, "DataDeclaration", malformed)),
         }
@@ -51,13 +50,17 @@ pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
 
 fn step<S: Serialize + PartialEq>(
     kind: &'static str,
-    namespace: Option<String>,
-    name: &str,
+    of: &ObjectMeta,
     before: Option<&S>,
     status: &S,
     notices: Vec<Notice>,
 ) -> Option<Step> {
-    (before != Some(status)).then(|| Step::WriteStatus { kind, namespace, name: name.to_owned(), status: json!(status), notices })
+    (before != Some(status)).then(|| write(kind, of, json!(status), notices))
+}
+
+fn write(kind: &'static str, of: &ObjectMeta, status: Value, notices: Vec<Notice>) -> Step {
+    let name = of.name.clone().unwrap_or_default();
+    Step::WriteStatus { kind, namespace: of.namespace.clone(), name, uid: of.uid.clone(), status, notices }
 }
 
 /// An object that cannot be read counts for nothing, and says so.
@@ -72,6 +75,5 @@ fn malformed_step(view: &View<'_>, kind: &'static str, malformed: &Malformed) ->
     let (found, notices) = conditions.finish();
     let unchanged = malformed.conditions == found;
     let status: Value = json!({"observedGeneration": metadata.generation, "conditions": found});
-    let name = metadata.name.clone().unwrap_or_default();
-    (!unchanged).then(|| Step::WriteStatus { kind, namespace: metadata.namespace.clone(), name, status, notices })
+    (!unchanged).then(|| write(kind, metadata, status, notices))
 }

@@ -1,10 +1,13 @@
 //! What others do under our names, with our labels, or at the same time.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, interne, merged, namespace, node, pod, qualified_cloud, restreint};
+use super::world::{World, interne, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, send, wait_until};
+use crate::proxy::{Fault, On, Proxy};
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 
@@ -53,7 +56,7 @@ async fn what_goes_while_it_is_being_classified_leaves_nothing_behind() {
         });
         apply(&world.admin, &[namespace(&name, None), declaration, node(&name, "snc")]).await;
         // At all stages of what follows from them.
-        tokio::time::sleep(std::time::Duration::from_millis(number * 13)).await;
+        tokio::time::sleep(Duration::from_millis(number * 13)).await;
         world.delete(&format!("/api/v1/namespaces/{name}")).await;
         world.delete(&format!("/api/v1/nodes/{name}")).await;
     }
@@ -100,4 +103,34 @@ async fn a_node_belongs_to_the_cloud_that_its_provider_id_names_now() {
     })
     .await;
     world.wait_nodes("moves", "restreint", false).await;
+}
+
+/// With `onTrustLoss: Report`, what a cloud was cleared for stands in its status: a cloud of the same name must not inherit it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_is_written_late_does_not_land_on_another_object_of_the_same_name() {
+    const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/snc";
+    let mut world = World::installed("late-status").await;
+    let proxy = Proxy::start(&world.cluster).await;
+    world.speak_to(&proxy.url());
+    world.start().await;
+    let reports = merged(restreint(), json!({"spec": {"onTrustLoss": "Report"}}));
+    apply(&world.admin, &[qualified_cloud("snc"), reports, node("snc-1", "snc")]).await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.settled().await;
+    let written = On::requests("^PATCH .*/trustedclouds/snc/status");
+    let late = proxy.spoil(written, |number| number == 1, Fault::Late(Duration::from_secs(4)));
+    apply(&world.admin, &[node("snc-2", "snc")]).await;
+    wait_until("a status is on its way", async || if proxy.spoilt(late) > 0 { Ok(()) } else { Err(world.log()) }).await;
+
+    world.delete(CLOUD).await;
+    apply(&world.admin, &[plain_cloud("snc")]).await;
+    let cloud = wait_until("the other cloud is judged", async || {
+        let cloud = world.get(CLOUD).await?;
+        if cloud["status"]["conditions"].is_array() { Ok(cloud) } else { Err(cloud.to_string()) }
+    })
+    .await;
+    assert_eq!(cloud["status"]["clears"], Value::Null, "{cloud:#}");
+    world.settled().await;
+    assert_eq!(world.clearance().await["clouds"]["snc"], json!([]));
+    world.wait_nodes("snc", "restreint", false).await;
 }
