@@ -113,19 +113,22 @@ impl Cluster {
 
     /// Runs a script of a shell, as an administrator with kubectl would.
     pub fn shell(&self, script: &str) -> Result<String, String> {
+        ran(self.shell_command(&[], script))
+    }
+
+    /// What runs such a script, with more programs than kubectl.
+    pub fn shell_command(&self, programs: &[&Path], script: &str) -> Command {
         let kubectl = self.description()["kubectl"].as_str().map(PathBuf::from).expect("the supervisor says where kubectl is");
-        let folders = std::iter::once(kubectl.parent().expect("it is in a folder").to_owned());
+        let folders = programs.iter().copied().chain([kubectl.as_path()]).map(|path| path.parent().expect("it is in a folder").to_owned());
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())));
-        let ran = Command::new("sh")
+        let mut shell = Command::new("sh");
+        shell
             .args(["-euc", script])
             .env("PATH", path.expect("no folder has a colon in its name"))
             .env("KUBECONFIG", self.dir.join("kubeconfig"))
             .env("KUBECACHEDIR", self.dir.join("kubectl-cache"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("there is a shell");
-        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        if ran.status.success() { Ok(said) } else { Err(said) }
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        shell
     }
 
     fn description(&self) -> Value {
@@ -198,6 +201,13 @@ impl Drop for Cluster {
         rights::keep(&name, &self.audited(rights::OPERATOR));
         self.conclude();
     }
+}
+
+/// Runs a command to its end, and gives all that it said.
+pub fn ran(mut command: Command) -> Result<String, String> {
+    let ran = command.output().expect("there is a shell");
+    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    if ran.status.success() { Ok(said) } else { Err(said) }
 }
 
 /// The program that runs control planes.

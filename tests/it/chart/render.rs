@@ -10,7 +10,7 @@ use crate::cluster::{api_of, apply, wait_until, yaml};
 use crate::operator::world::World;
 
 /// Switches, each of which makes something else of the chart.
-const SWITCHES: [&[&str]; 16] = [
+const SWITCHES: [&[&str]; 15] = [
     &[],
     &["--set", "replicas=1"],
     &["--set", "image.registry=registry.example:5000/mirror/,image.tag=1.2.3,image.pullPolicy=Always,image.pullSecrets[0].name=pull"],
@@ -20,7 +20,6 @@ const SWITCHES: [&[&str]; 16] = [
         "--set",
         "probeEvery=1m,lease.duration=60s,lease.renewWithin=40s,lease.renewEvery=5s,log.level=debug\\,rempart=trace,log.format=text",
     ],
-    &["--set", "crds.keep=false"],
     &["--set", "crds.install=false,rbac.aggregate=false,service.enabled=false,podDisruptionBudget.enabled=false"],
     &["--set", "presets.enabled=true"],
     &["--set", "presets.enabled=true,presets.levels={restreint}"],
@@ -108,11 +107,11 @@ fn what_is_switched_off_is_not_there_and_what_is_switched_on_is() {
     assert_eq!(names(&["--set", "replicas=1"], "PodDisruptionBudget").len(), 0, "one replica must not keep a node from being drained");
     let extended = names(&["--set", "presets.enabled=true,presets.levels={restreint}"], "SensitivityLevel");
     assert_eq!(extended, ["interne", "restreint"], "a level comes with those that it extends");
-    let kept = |flags: &[&str]| {
-        let crds = objects(flags).into_iter().filter(|object| object["kind"] == "CustomResourceDefinition");
-        crds.filter(|crd| crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep").count()
-    };
-    assert_eq!((kept(&[]), kept(&["--set", "crds.keep=false"])), (4, 0));
+    let goes = objects(&["--set", "presets.enabled=true"]).into_iter().find(|object| {
+        let stays = object["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep";
+        stays != ["CustomResourceDefinition", "SensitivityLevel"].contains(&object["kind"].as_str().unwrap())
+    });
+    assert_eq!(goes, None, "what holds data or levels stays, and nothing else");
 }
 
 #[test]

@@ -30,16 +30,22 @@ impl World {
 
     /// The same on a cluster of any kind.
     pub async fn installed_on(cluster: Cluster) -> Self {
-        let admin = cluster.admin().await;
-        try_install(&admin).await.expect("a new cluster takes everything");
+        let mut world = Self::bare(cluster).await;
+        let admin = &world.admin;
+        try_install(admin).await.expect("a new cluster takes everything");
         wait_until("the CRDs are served", async || {
-            send(&admin, Method::GET, "/apis/rempart.dev/v1alpha1/clearances", None).await.map_err(|error| error.to_string())?.accepted()
+            send(admin, Method::GET, "/apis/rempart.dev/v1alpha1/clearances", None).await.map_err(|error| error.to_string())?.accepted()
         })
         .await;
-        let in_its_name = cluster.user(OPERATOR, &["system:masters"]).await;
-        let identity = cluster.service_account("rempart-system", "rempart");
+        world.identity = world.cluster.service_account("rempart-system", "rempart");
+        world
+    }
+
+    /// A control plane on which nothing is installed.
+    pub async fn bare(cluster: Cluster) -> Self {
+        let (admin, in_its_name) = (cluster.admin().await, cluster.user(OPERATOR, &["system:masters"]).await);
         let log = cluster.dir().join("operator.log");
-        Self { cluster, admin, in_its_name, operator: None, identity, log }
+        Self { cluster, admin, in_its_name, operator: None, identity: PathBuf::new(), log }
     }
 
     /// The same with the operator running, and seen to hold.
