@@ -266,6 +266,7 @@ async fn nothing_is_written_that_says_nothing_new() {
     }
     world.wait_condition("namespaces/emr/datadeclarations/records", "Enforced", "True", "ProbeRefused").await;
     provoke_a_plan(&world, 0).await;
+    world.settled().await;
     let before = writes(&world);
     assert!(before.iter().any(|write| write.contains("trustedclouds/snc/status")), "the audit log shows what is written: {before:?}");
     for number in 1..6 {
