@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -189,5 +191,25 @@ func TestTheFolderIsClearedOfOurFilesOnly(t *testing.T) {
 func TestAFileIsNamedAfterItsUser(t *testing.T) {
 	if name := fileName("system:node:a/../b"); name != "system-node-a-..-b" {
 		t.Fatalf("got %s", name)
+	}
+}
+
+func TestAFileThatManyWriteAtOnceIsAlwaysWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	content := bytes.Repeat([]byte("x"), 1<<16)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if err := writeWhole(path, content); err != nil {
+				t.Error(err)
+			}
+			if read, err := os.ReadFile(path); err != nil || !bytes.Equal(read, content) {
+				t.Errorf("%d bytes, %v", len(read), err)
+			}
+		})
+	}
+	all.Wait()
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("left over: %v %v", left, err)
 	}
 }

@@ -117,10 +117,18 @@ func (l layout) publish(d description) error {
 	return writeWhole(l.description(), append(content, '\n'))
 }
 
-// writeWhole replaces a private file in one step.
+// writeWhole replaces a private file in one step. Several processes may write the same one at once.
 func writeWhole(path string, content []byte) error {
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(file.Name()))
+	}
+	return err
 }
