@@ -113,6 +113,10 @@ func serve(ctx context.Context, l layout, wanted size, lines <-chan string) erro
 	if err != nil {
 		return err
 	}
+	if lines != nil {
+		// Nobody can start it again, and etcd keeps 128 MB for each: a whole suite would fill a small disk.
+		defer os.RemoveAll(l.etcd())
+	}
 	defer s.end()
 	ready := s.describe(time.Since(begin))
 	if err := l.publish(ready); err != nil {
