@@ -85,7 +85,7 @@ fn handed() -> Vec<Case> {
         refused(
             "C5 a class that is cleared, and a share of nobody",
             of_source("fast", "emr/data", nfs),
-            "its source is not of a driver of a trusted cloud,",
+            "its source is not of a driver of a trusted cloud (unknown)",
         ),
         refused(
             "C16 the annotation of a volume names another class",
@@ -103,6 +103,12 @@ fn handed() -> Vec<Case> {
             "it would show secrets of namespace emr, which has a sensitivity level, to pods of other namespaces",
         ),
         make("", "a provisioner makes a volume", volume("fast", "disk.example", "emr/data"), Accepted),
+        make(
+            "",
+            "a volume by the in-tree name of its driver",
+            of_source("fast", "emr/data", json!({"cinder": {"volumeID": "a"}})),
+            Accepted,
+        ),
         make("", "a provisioner of shares makes one", provisioned, Accepted),
         make("", "a volume for a plain claim, with a secret of its driver", secret("kube-system", "plain/data"), Accepted),
         make(
@@ -133,6 +139,12 @@ fn fresh() -> Vec<Case> {
             Refused(
                 "storage class standard is not cleared for late, the sensitivity level of namespace lapsed: use one of fast, odd, quick",
             ),
+        ),
+        make(
+            binding,
+            "attack A8 a namespace whose level is empty",
+            volume("fast", "disk.example", "blank/data"),
+            Refused("storage class fast is not cleared for (empty), the sensitivity level of namespace blank: no class is cleared"),
         ),
         make(binding, "attack B2 the same with a secret", secret, Refused("it would show secrets of namespace lapsed")),
         make(
