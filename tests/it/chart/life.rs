@@ -19,9 +19,15 @@ use crate::operator::world::{World, level, namespace, plain_cloud, pod, qualifie
 
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart/README.md"));
 
+const MANUAL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/install.md"));
+
 /// The script that the README gives under this heading.
 fn script_of(heading: &str) -> &'static str {
-    let section = README.split_once(&format!("\n{heading}\n")).or(README.split_once(&format!("{heading}\n"))).expect("the README has it").1;
+    script_in(README, heading)
+}
+
+fn script_in(text: &'static str, heading: &str) -> &'static str {
+    let section = text.split_once(&format!("{heading}\n")).expect("it has this heading").1;
     section.split_once("```sh\n").and_then(|(_, script)| script.split_once("```")).expect("and gives a script").0
 }
 
@@ -212,6 +218,9 @@ async fn it_is_installed_upgraded_rolled_back_removed_and_installed_again() {
     containers.follow(&world).await;
     assert!(containers.running.is_empty());
     refused(&world).await.expect("what the release leaves behind stands");
+    let before = world.clearance().await["levels"]["restreint"]["notAfter"].clone();
+    run(&world, script_in(MANUAL, "## Break-glass"));
+    assert_ne!(world.clearance().await["levels"]["restreint"]["notAfter"], before, "nobody else can put it off");
     let excused = world.cluster.history().excuse();
     run(&world, rest);
     wait_until("nothing is refused any more", async || world.create_pod("secret", &elsewhere()).await.accepted()).await;

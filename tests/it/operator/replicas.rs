@@ -219,6 +219,11 @@ impl<'a> Load<'a> {
         while !self.over.load(Ordering::Relaxed) {
             let round = self.rounds.fetch_add(1, Ordering::Relaxed);
             match round % 8 {
+                // What piles up would slow down everything else.
+                2 => {
+                    let all = "/api/v1/namespaces/secret/pods?gracePeriodSeconds=0";
+                    send(&self.world.admin, Method::DELETE, all, None).await.expect("the API server answers");
+                }
                 0 => self.world.patch(CLOUD, suspension("2025-06-01T00:00:00Z".parse().unwrap())).await,
                 4 => self.world.patch(CLOUD, trusted.clone()).await,
                 turn => {
