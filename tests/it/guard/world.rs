@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::LazyLock;
 
+use http::Method;
 use kube::Client;
 use rempart::api::names::{CLEARANCE_PREFIX, DECLARED, NODE_CLOUD, SENSITIVITY};
 use rempart::api::{Clearance, crds};
@@ -13,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::cases::{Case, Deviation, cases};
 use super::webhook;
-use crate::cluster::{Cluster, api_of, apply, try_apply, wait_until, yaml};
+use crate::cluster::{Cluster, api_of, apply, send, try_apply, wait_until, yaml};
 use crate::rights::OPERATOR;
 
 /// A control plane with all this in it.
@@ -229,6 +230,12 @@ async fn build(cluster: &Cluster) {
     for object in yaml(include_str!("newer.yaml")) {
         wait_until("objects made under the policies are there", async || try_apply(admin, &object).await).await;
     }
+    wait_until("the claim made under the policies has its volume", async || {
+        let path = "/api/v1/namespaces/emr/persistentvolumeclaims/bound";
+        let claim = send(admin, Method::GET, path, None).await.map_err(|error| error.to_string())?.accepted()?;
+        if claim["status"]["phase"] == "Bound" { Ok(()) } else { Err(claim["status"].to_string()) }
+    })
+    .await;
     cluster.history().promise(&["interne", "observe"]);
 }
 

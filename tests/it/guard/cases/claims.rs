@@ -247,6 +247,7 @@ fn updates() -> Vec<Case> {
     let path = |claim: &str| format!("/api/v1/namespaces/{claim}").replace("CLAIMS", "persistentvolumeclaims");
     let data = path("emr/CLAIMS/data");
     let status = format!("{data}/status");
+    let attributes = |class: &str| json!({"spec": {"volumeAttributesClassName": class}});
     let bind = |volume: &str| json!({"spec": {"volumeName": volume}});
     let annotate = |annotation: &str, value: Value| json!({"metadata": {"annotations": {annotation: value}}});
     vec![
@@ -299,6 +300,17 @@ fn updates() -> Vec<Case> {
             annotate(SELECTED, json!("node-5")),
             Refused("the annotation volume.kubernetes.io/selected-node is for the scheduler alone"),
         ),
+        patch(
+            binding,
+            "C15 an attributes class that is not cleared, later",
+            Who::Tenant,
+            &path("emr/CLAIMS/bound"),
+            attributes("lead"),
+            Refused("volume attributes class lead is not cleared"),
+        )
+        .needs("persistentvolumeclaims/bound"),
+        patch("", "an attributes class that is cleared, later", Who::Tenant, &path("emr/CLAIMS/bound"), attributes("gold"), Accepted)
+            .needs("persistentvolumeclaims/bound"),
         patch("", "the scheduler selects a node", Who::Scheduler, &data, annotate(SELECTED, json!("node-0")), Accepted),
         patch(
             "",
