@@ -1,0 +1,27 @@
+# The image of the operator: one program on a base without a shell, as a user without rights.
+# Mirrors and air gaps: --build-arg RUST=… --build-arg RUNTIME=…; the runtime needs glibc and libgcc, and nothing else.
+ARG RUST=docker.io/library/rust:1.95-bookworm
+ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${RUST} AS build
+WORKDIR /src
+# The dependencies by themselves, so that they are compiled again only when they change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+ && echo 'fn main() {}' | tee src/main.rs >tests/it/main.rs \
+ && touch src/lib.rs \
+ && cargo build --release --locked --bin rempart
+COPY src src
+RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin rempart
+
+FROM ${RUNTIME}
+ARG REVISION=""
+LABEL org.opencontainers.image.title="rempart" \
+      org.opencontainers.image.description="Sovereign workload placement for Kubernetes: sensitive data only on clouds trusted for it" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /src/target/release/rempart /usr/local/bin/rempart
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/usr/local/bin/rempart"]
+CMD ["run"]
