@@ -1,12 +1,18 @@
 //! The command line: one small file per command.
 
+mod config;
 mod crds;
+mod follow;
 mod policies;
 mod run;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use config::{Configured, Refusal};
+use follow::Followed;
 
 /// Exit code for wrong usage or configuration.
 const USAGE: u8 = 2;
@@ -24,6 +30,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator
+    #[command(after_help = config::file_help())]
     Run(run::Arguments),
     /// Print the custom resource definitions
     Crds,
@@ -39,18 +46,26 @@ struct Failure {
 
 /// Parses the arguments, runs the command and gives its exit code: 0 fine, 2 wrong usage, 3 cluster or input cannot be read.
 pub fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(&arguments),
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let Configured { arguments, settings, file } = match config::configured(&line, |path| std::fs::read_to_string(path)) {
+        Ok(configured) => configured,
+        Err(Refusal::Parser(error)) => error.exit(),
+        Err(Refusal::Wrong(why)) => return fail(&Failure { code: USAGE, message: why }),
+    };
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments, settings, file.map(|(path, read)| Followed { line, path, read: Ok(read) })),
         Command::Crds => crds::run(),
         Command::Policies(arguments) => policies::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("rempart: {}", failure.message);
-            ExitCode::from(failure.code)
-        }
+        Err(failure) => fail(&failure),
     }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("rempart: {}", failure.message);
+    ExitCode::from(failure.code)
 }
 
 /// Writes YAML documents to standard output. A reader that stops reading, such as `head`, is no failure.

@@ -9,15 +9,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::config::{Said, Settings};
+use super::follow::Followed;
 use super::{Failure, UNREADABLE, USAGE};
 use crate::guard::Grants;
-use crate::operator::{self, RunError, Settings, Terms};
-use crate::telemetry::{self, LogFormat};
+use crate::operator::{self, RunError, Terms};
+use crate::telemetry::{self, LogFormat, Metrics};
 use crate::{api, cluster};
 
 /// How the operator runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    /// YAML file with what is not given otherwise; its keys are below
+    #[arg(long, env = "REMPART_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Kubeconfig file; otherwise KUBECONFIG, ~/.kube/config or the pod's service account
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -40,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, env = "REMPART_GRANTS", default_value = "warn")]
     grants: Grants,
     /// URL of each API server, where they cannot be found as the endpoints of the service kubernetes; each is proven by itself
-    #[arg(long = "apiserver", env = "REMPART_APISERVERS", value_name = "URL", value_delimiter = ',')]
+    #[arg(long = "apiserver", env = "REMPART_APISERVERS", value_name = "URL", value_delimiter = ',', value_parser = server)]
     apiservers: Vec<Uri>,
     /// How often to see whether every API server refuses a violation
     #[arg(long, env = "REMPART_PROBE_EVERY", default_value = "30s", value_parser = duration)]
@@ -55,7 +60,7 @@ pub(super) struct Arguments {
     #[arg(long, env = "REMPART_LEASE_RENEW_EVERY", default_value = "2s", value_parser = duration)]
     lease_renew_every: Duration,
     /// What to log: a level, or a list such as info,rempart::cluster=debug
-    #[arg(long, env = "REMPART_LOG", default_value = "info")]
+    #[arg(long, env = "REMPART_LOG", default_value = "info", value_parser = filter)]
     log: String,
     /// Form of a log line
     #[arg(long, env = "REMPART_LOG_FORMAT", default_value = "text")]
@@ -77,15 +82,42 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).ok().filter(|duration| *duration >= Duration::from_secs(1)).ok_or_else(|| "at least 1s".to_owned())
 }
 
+fn server(text: &str) -> Result<Uri, String> {
+    let url = text.parse::<Uri>().ok().filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+    url.ok_or_else(|| "write a URL such as https://192.0.2.1:6443".to_owned())
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    telemetry::read_filter(text).map(|_| text.to_owned())
+}
+
+impl Arguments {
+    /// Lengths of time of the lease, which must fit one another.
+    pub(super) fn terms(&self) -> Result<Terms, String> {
+        Terms::new(self.lease_duration, self.lease_renew_within, self.lease_renew_every)
+    }
+
+    /// What is logged.
+    pub(super) fn log(&self) -> &str {
+        &self.log
+    }
+}
+
 #[tokio::main]
-pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    telemetry::init(arguments.log_format, &arguments.log).map_err(|message| Failure { code: USAGE, message })?;
-    let terms = Terms::new(arguments.lease_duration, arguments.lease_renew_within, arguments.lease_renew_every);
-    let terms = terms.map_err(|message| Failure { code: USAGE, message })?;
+pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<Followed>) -> Result<(), Failure> {
+    let wrong = |message| Failure { code: USAGE, message };
+    let logged = telemetry::init(arguments.log_format, &arguments.log).map_err(wrong)?;
+    let terms = arguments.terms().map_err(wrong)?;
     let unreadable = |error: &dyn std::error::Error| Failure { code: UNREADABLE, message: error.to_string() };
+    info!(version = env!("CARGO_PKG_VERSION"), settings = %Said(&started), "configured");
 
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| unreadable(&error))?;
+    let metrics = Metrics::default();
+    if let Some(file) = file {
+        let hangup = signal(SignalKind::hangup()).map_err(|error| unreadable(&error))?;
+        tokio::spawn(file.follow(started, logged, metrics.clone(), hangup));
+    }
     let (kubeconfig, context) = (arguments.kubeconfig.as_deref(), arguments.context.clone());
     let connected = cluster::connect(kubeconfig, context, arguments.apiservers.clone(), &arguments.instance);
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
@@ -95,7 +127,13 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
 
-    let settings = Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance: arguments.instance.clone(), terms };
+    let settings = operator::Settings {
+        listen: arguments.listen.0,
+        probe_every: arguments.probe_every,
+        instance: arguments.instance.clone(),
+        terms,
+        metrics,
+    };
     let outcome = operator::run(client, apiservers, host, settings, stop).await;
     outcome.map_err(|error| Failure {
         code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },

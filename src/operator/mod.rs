@@ -40,6 +40,8 @@ pub struct Settings {
     pub instance: String,
     /// Lengths of time of the lease.
     pub terms: Terms,
+    /// Where it keeps what it counts.
+    pub metrics: Metrics,
 }
 
 /// Why the operator ended.
@@ -55,7 +57,7 @@ pub enum RunError {
 
 /// Runs until `stop`. Faults of the API server do not end it.
 pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
-    let metrics = Metrics::default();
+    let metrics = settings.metrics;
     let readiness = Readiness::default();
     let mut tasks = JoinSet::new();
     let lease = LeaseStore::new(client.clone(), &host.namespace, settings.terms.patience());

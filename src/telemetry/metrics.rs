@@ -30,6 +30,7 @@ struct Inner {
     claims: Family<VerdictLabels, Gauge>,
     clearance_ends: Family<LevelLabel, Seconds>,
     qualification_ends: Family<CloudLabel, Seconds>,
+    configuration_valid: Gauge,
     leader: Gauge,
     guarded: Gauge,
     probe_holds: Gauge,
@@ -76,6 +77,7 @@ impl Default for Metrics {
             claims: Family::default(),
             clearance_ends: Family::default(),
             qualification_ends: Family::default(),
+            configuration_valid: Gauge::default(),
             leader: Gauge::default(),
             guarded: Gauge::default(),
             probe_holds: Gauge::default(),
@@ -100,6 +102,12 @@ impl Default for Metrics {
             Unit::Seconds,
             inner.qualification_ends.clone(),
         );
+        registry.register(
+            "configuration_valid",
+            "0 if the configuration file is wrong as it is now, and what was read before holds",
+            inner.configuration_valid.clone(),
+        );
+        inner.configuration_valid.set(1);
         registry.register(
             "leader",
             "1 if this replica holds the lease and writes; only then it says anything of what follows",
@@ -131,6 +139,11 @@ impl Metrics {
     /// Keeps what a probe found.
     pub fn probed(&self, outcome: &Outcome) {
         self.0.probe_holds.set(i64::from(matches!(outcome, Outcome::Holds(_))));
+    }
+
+    /// Keeps whether the configuration file can be taken up.
+    pub fn configured(&self, valid: bool) {
+        self.0.configuration_valid.set(i64::from(valid));
     }
 
     /// From now on this replica leads.

@@ -4,6 +4,6 @@ mod logs;
 mod metrics;
 mod serve;
 
-pub use logs::{LogFormat, init};
+pub use logs::{LogFormat, Logged, init, read_filter};
 pub use metrics::Metrics;
 pub use serve::{Readiness, serve};

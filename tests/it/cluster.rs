@@ -330,6 +330,21 @@ pub fn api_of(client: &Client, object: &Value) -> Api<DynamicObject> {
     }
 }
 
+/// What the operator with this log answers at this path.
+pub async fn asked(log: &str, path: &str) -> (u16, String) {
+    let address = log.lines().find_map(|line| Some(line.split_once("address=")?.1.trim().to_owned())).expect("it says where it serves");
+    let uri = format!("http://{address}").parse().expect("it is a URL");
+    let mut config = Config::new(uri);
+    // That it is not ready is an answer.
+    config.default_retry = false;
+    let client = Client::try_from(config).expect("there is no TLS");
+    let request = Request::get(path).body(Body::empty()).expect("it is a path");
+    let answer = client.send(request).await.expect("it answers");
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect_bytes().await.expect("it answers to the end");
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
 /// Reads the documents of a YAML text.
 pub fn yaml(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).expect("YAML in tests is well-formed")

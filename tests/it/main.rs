@@ -8,9 +8,11 @@
 mod bench;
 mod chart;
 mod cluster;
+mod configuration;
 mod guard;
 mod history;
 mod house;
+mod mounted;
 mod operator;
 mod proxy;
 mod rights;

@@ -2,6 +2,7 @@
 
 mod apiservers;
 mod conditions;
+mod configured;
 mod converge;
 mod dead;
 mod declared;

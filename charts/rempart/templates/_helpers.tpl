@@ -23,3 +23,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- $unit := regexFind "[smhd]$" . }}
 {{- mul (trimSuffix $unit . | int) (get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) $unit) }}
 {{- end }}
+
+{{- /* What `rempart run --config` reads: the values that are the operator's. YAML 1.1 reads an unquoted off as false. */}}
+{{- define "rempart.config" -}}
+{{- $grants := .Values.grants | toString | replace "false" "off" }}
+{{- $values := pick .Values "apiServers" "lease" "nodeLabelers" "probeEvery" }}
+{{- merge (dict "grants" $grants "log" .log) $values | toYaml }}
+{{- end }}

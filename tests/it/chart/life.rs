@@ -1,7 +1,8 @@
 //! A release from its first installation to its removal, with the real Helm. The commands are those of the chart's README.
 //!
 //! Nobody runs containers here: kwok says that pods are ready. So for each pod of the operator the test starts the process that
-//! its container would be, with the arguments and the environment that the pod has, and ends it when the pod is gone.
+//! its container would be, with the arguments, the environment and the configuration that the pod has, and ends it when the pod is
+//! gone.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::HELM;
 use crate::cluster::{Cluster, apply, ran, send, wait_until};
+use crate::mounted::Mounted;
 use crate::operator::world::{World, level, namespace, plain_cloud, pod, qualified_cloud, restreint};
 
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart/README.md"));
@@ -39,12 +41,15 @@ fn run(world: &World, script: &str) -> String {
 #[derive(Default)]
 struct Containers {
     running: BTreeMap<String, Child>,
+    mounted: BTreeMap<String, Mounted>,
     logs: BTreeMap<String, PathBuf>,
 }
 
 impl Containers {
-    /// Starts what has a pod, and then ends what has none any more, as a rollout does.
+    /// Starts what has a pod, and then ends what has none any more, as a rollout does. Those that run see the ConfigMap as it is now.
     async fn follow(&mut self, world: &World) {
+        let config = world.get("/api/v1/namespaces/rempart-system/configmaps/rempart-config").await;
+        let config = config.ok().map(|config| config["data"]["config.yaml"].as_str().expect("it has the file").to_owned());
         let pods = world.items("/api/v1/namespaces/rempart-system/pods").await;
         let alive: BTreeMap<String, Value> = pods
             .into_iter()
@@ -52,19 +57,22 @@ impl Containers {
             .map(|pod| (pod["metadata"]["name"].as_str().unwrap().to_owned(), pod))
             .collect();
         for (name, pod) in &alive {
-            if !self.running.contains_key(name) {
-                self.start(world, name, pod);
+            let config = config.as_ref().expect("a pod does not start without its ConfigMap");
+            match self.mounted.get_mut(name) {
+                Some(mounted) => mounted.write(config),
+                None => self.start(world, name, pod, config),
             }
         }
         let over: Vec<String> = self.running.keys().filter(|name| !alive.contains_key(*name)).cloned().collect();
         for name in over {
             let mut process = self.running.remove(&name).unwrap();
+            self.mounted.remove(&name);
             assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
             assert_eq!(process.wait().unwrap().code(), Some(0), "{name} ends as it was asked to");
         }
     }
 
-    fn start(&mut self, world: &World, name: &str, pod: &Value) {
+    fn start(&mut self, world: &World, name: &str, pod: &Value, config: &str) {
         let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
         let container = &pod["spec"]["containers"][0];
         let environment = container["env"].as_array().into_iter().flatten().map(|variable| {
@@ -76,10 +84,16 @@ impl Containers {
             };
             (text(&variable["name"]), value)
         });
+        let mount = &container["volumeMounts"][0];
+        assert_eq!((&mount["name"], &mount["readOnly"]), (&json!("config"), &json!(true)));
+        assert_eq!(pod["spec"]["volumes"][0]["configMap"]["name"], "rempart-config");
+        let mounted = Mounted::new(world.cluster.dir().join(format!("{name}-config")), config);
+        let here = mounted.folder.to_str().expect("it is a text").to_owned();
+        let inside = |argument: &Value| text(argument).replace(mount["mountPath"].as_str().expect("it is somewhere"), &here);
         let account = text(&pod["spec"]["serviceAccountName"]);
         let log = world.cluster.dir().join(format!("{name}.log"));
         let process = Command::new(env!("CARGO_BIN_EXE_rempart"))
-            .args(container["args"].as_array().expect("it is told what to do").iter().map(text))
+            .args(container["args"].as_array().expect("it is told what to do").iter().map(inside))
             // What a kubelet would give it: an identity, and a network of its own.
             .args(["--listen", "127.0.0.1:0", "--kubeconfig"])
             .arg(world.cluster.service_account("rempart-system", &account))
@@ -90,6 +104,7 @@ impl Containers {
             .spawn()
             .expect("the operator starts");
         self.running.insert(name.to_owned(), process);
+        self.mounted.insert(name.to_owned(), mounted);
         self.logs.insert(name.to_owned(), log);
     }
 
@@ -191,10 +206,17 @@ async fn it_is_installed_upgraded_rolled_back_removed_and_installed_again() {
     furnish(&world).await;
     let first = policies(&world).await;
 
-    // Presets, and then something that makes other pods; and back.
+    // Presets, and what the same pods take up while they run; then something that makes other pods; and back.
     under_fire(&world, script_of("## After the first installation")).await;
     assert_eq!(world.items("/apis/rempart.dev/v1alpha1/sensitivitylevels").await.len(), 14);
-    for change in ["upgrade rempart charts/rempart --reuse-values --set log.level=debug", "rollback rempart 2"] {
+    let before: Vec<String> = containers.running.keys().cloned().collect();
+    under_fire(&world, "helm upgrade rempart charts/rempart -n rempart-system --reuse-values --wait --set log.level=debug").await;
+    containers.follow(&world).await;
+    assert_eq!(containers.running.keys().cloned().collect::<Vec<_>>(), before, "no pod is restarted for the log");
+    containers.wait_for("says anew what is logged").await;
+    world.nodes("more", 1, "snc").await;
+    containers.wait_for(r#""level":"DEBUG""#).await;
+    for change in ["upgrade rempart charts/rempart --reuse-values --set probeEvery=20s", "rollback rempart 2"] {
         let before: Vec<String> = containers.running.keys().cloned().collect();
         under_fire(&world, &format!("helm {change} -n rempart-system --wait")).await;
         wait_until("the old pods are gone", async || {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{HELM, objects, render, try_render};
 use crate::cluster::{api_of, apply, wait_until, yaml};
+use crate::configuration::configured;
 use crate::operator::world::World;
 
 /// Switches, each of which makes something else of the chart.
@@ -81,7 +82,7 @@ async fn the_api_server_takes_what_every_switch_makes() {
 #[test]
 fn what_is_switched_off_is_not_there_and_what_is_switched_on_is() {
     let names = |flags: &[&str], kind: &str| -> Vec<String> {
-        let found = objects(flags).into_iter().filter(|object| object["kind"] == kind);
+        let found = objects(flags).into_iter().filter(|object| object["kind"] == kind && object["metadata"]["name"] != "rempart-config");
         found.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()).collect()
     };
     let off: [(&str, &str, usize); 5] = [
@@ -138,5 +139,46 @@ fn a_value_that_is_mistyped_is_refused_and_an_unquoted_off_is_off() {
         let refused = try_render(&["--set", wrong]);
         assert!(refused.as_ref().is_err_and(|said| said.contains(says)), "{wrong}: {refused:?}");
     }
-    assert!(render(&["--set-json", "grants=false"]).contains("- --grants=off\n"));
+    assert_eq!(yaml(&config(&["--set-json", "grants=false"]))[0]["grants"], "off");
+}
+
+/// What the operator is told where the chart is rendered with these flags.
+fn config(flags: &[&str]) -> String {
+    let found = objects(flags).into_iter().find(|object| object["metadata"]["name"] == "rempart-config");
+    found.expect("there is always one")["data"]["config.yaml"].as_str().expect("it is a file").to_owned()
+}
+
+#[test]
+fn the_operator_takes_every_configuration_that_the_chart_writes() {
+    for flags in SWITCHES {
+        let said = configured(&config(flags)).unwrap_or_else(|said| panic!("{flags:?}: {said}"));
+        if let [_, set] = flags
+            && set.starts_with("grants=enforce")
+        {
+            assert!(said.contains("grants=enforce (file)") && said.contains("apiServers=https://192.0.2.1:6443 (file)"), "{said}");
+            assert!(said.contains("nodeLabelers=system:serviceaccount:karpenter:karpenter,joe (file)"), "{said}");
+        }
+        for key in ["grants", "lease.duration", "lease.renewEvery", "lease.renewWithin", "log.format", "log.level", "probeEvery"] {
+            assert!(said.contains(&format!("{key}=")), "{key} of the values is not told to the operator: {said}");
+        }
+    }
+}
+
+#[test]
+fn pods_are_restarted_for_what_needs_it_and_not_for_what_is_logged() {
+    let deployment = |set: &str| objects(&["--set", set, "--show-only", "templates/deployment.yaml"])[0].to_string();
+    let before = deployment("replicas=2");
+    assert_eq!(deployment("log.level=debug"), before);
+    for set in [
+        "grants=off",
+        "nodeLabelers={joe}",
+        "apiServers={https://192.0.2.1}",
+        "probeEvery=31s",
+        "lease.duration=16s",
+        "lease.renewWithin=11s",
+        "lease.renewEvery=3s",
+        "log.format=text",
+    ] {
+        assert_ne!(deployment(set), before, "{set}");
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::delayed::clearances;
 use super::trust_ends::suspension;
 use super::world::{World, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
-use crate::cluster::{PATIENCE, apply, send, wait_for, wait_until};
+use crate::cluster::{PATIENCE, apply, asked, send, wait_for, wait_until};
 use crate::proxy::{Fault, On, Proxy};
 use crate::rights::OPERATOR;
 
@@ -57,18 +57,7 @@ impl Replica {
 
     /// What it answers at this path.
     async fn asked(&self, path: &str) -> (u16, String) {
-        let address =
-            self.log().lines().find_map(|line| Some(line.split_once("address=")?.1.trim().to_owned())).expect("it says where it serves");
-        let uri = format!("http://{address}").parse().expect("it is a URL");
-        let mut config = kube::Config::new(uri);
-        // That it is not ready is an answer.
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).expect("there is no TLS");
-        let request = http::Request::get(path).body(kube::client::Body::empty()).expect("it is a path");
-        let answer = client.send(request).await.expect("it answers");
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect_bytes().await.expect("it answers to the end");
-        (status, String::from_utf8_lossy(&body).into_owned())
+        asked(&self.log(), path).await
     }
 }
 

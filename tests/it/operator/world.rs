@@ -81,14 +81,16 @@ impl World {
     /// Starts a process of the operator that belongs to the caller.
     pub fn spawn(&self, flags: &[&str], log: &Path) -> Child {
         let log = File::create(log).expect("the folder of the cluster is writable");
-        Command::new(env!("CARGO_BIN_EXE_rempart"))
-            .args(["run", "--listen", "127.0.0.1:0", "--log", "info,rempart::operator=debug", "--kubeconfig"])
-            .arg(&self.identity)
-            .args(flags)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the operator starts")
+        let mut command = self.command();
+        command.args(["--log", "info,rempart::operator=debug"]).args(flags).stdout(Stdio::null()).stderr(log);
+        command.spawn().expect("the operator starts")
+    }
+
+    /// The operator against this cluster, under its ServiceAccount.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rempart"));
+        command.args(["run", "--listen", "127.0.0.1:0", "--kubeconfig"]).arg(&self.identity);
+        command
     }
 
     /// From its next start on, the operator speaks to this server.

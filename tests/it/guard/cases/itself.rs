@@ -11,7 +11,10 @@ const APISERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1alpha1.r
 const OURS: &str = "/api/v1/namespaces/rempart-system";
 
 pub(super) fn itself() -> Vec<Case> {
-    [clearance(), crds(), apiservices(), namespaces(), identity(), workloads(), grants(), bound()].into_iter().flatten().collect()
+    [clearance(), crds(), apiservices(), namespaces(), identity(), configuration(), workloads(), grants(), bound()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn clearance() -> Vec<Case> {
@@ -140,6 +143,32 @@ fn namespaces() -> Vec<Case> {
         ),
         request("", "an administrator deletes the operator's namespace", Who::Admin, Method::DELETE, OURS, Value::Null, Accepted),
         request("", "another namespace is deleted", Who::Tenant, Method::DELETE, "/api/v1/namespaces/plain", Value::Null, Accepted),
+    ]
+}
+
+/// What the chart tells the operator, such as whose labels on nodes count.
+fn configuration() -> Vec<Case> {
+    let binding = "rempart-self-identity";
+    let all = format!("{OURS}/configmaps");
+    let config = format!("{all}/rempart-config");
+    let told = json!({"data": {"config.yaml": "nodeLabelers: [tenant]"}});
+    let named = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": told["data"]});
+    let elsewhere = "/api/v1/namespaces/plain/configmaps";
+    let post = |row, path: &str, name| request("", row, Who::Tenant, Method::POST, path, named(name), Accepted);
+    vec![
+        patch(binding, "attack C3 the operator is told something else", Who::Tenant, &config, told.clone(), Refused(MAY_NOT)),
+        request(
+            binding,
+            "attack C3 what it is told is made anew",
+            Who::Tenant,
+            Method::POST,
+            &all,
+            named("rempart-config"),
+            Refused("may not act as the rempart operator"),
+        ),
+        patch("", "an administrator tells it something else", Who::Admin, &config, told.clone(), Accepted),
+        post("another ConfigMap beside it", &all, "other"),
+        post("one of the same name elsewhere", elsewhere, "rempart-config"),
     ]
 }
 
