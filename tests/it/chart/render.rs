@@ -10,10 +10,15 @@ use crate::cluster::{api_of, apply, wait_until, yaml};
 use crate::configuration::configured;
 use crate::operator::world::World;
 
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart/profiles/small.yaml");
+const LARGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart/profiles/large.yaml");
+
 /// Switches, each of which makes something else of the chart.
-const SWITCHES: [&[&str]; 15] = [
+const SWITCHES: [&[&str]; 17] = [
     &[],
     &["--set", "replicas=1"],
+    &["-f", SMALL],
+    &["-f", LARGE],
     &["--set", "image.registry=registry.example:5000/mirror/,image.tag=1.2.3,image.pullPolicy=Always,image.pullSecrets[0].name=pull"],
     &["--set", "image.digest=sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
     &["--set", "grants=enforce,nodeLabelers={system:serviceaccount:karpenter:karpenter,joe},apiServers={https://192.0.2.1:6443}"],
@@ -162,6 +167,27 @@ fn the_operator_takes_every_configuration_that_the_chart_writes() {
             assert!(said.contains(&format!("{key}=")), "{key} of the values is not told to the operator: {said}");
         }
     }
+}
+
+#[test]
+fn a_profile_is_the_defaults_but_for_the_size_of_the_cluster() {
+    let deployment = |flags: &[&str]| {
+        let rendered = objects(flags);
+        let mut found = rendered.iter().find(|object| object["kind"] == "Deployment").expect("there is one").clone();
+        let replicas = found["spec"]["replicas"].take().as_u64().expect("it is a number");
+        let memory = found["spec"]["template"]["spec"]["containers"][0]["resources"].take()["limits"]["memory"].clone();
+        let memory =
+            memory.as_str().expect("it has a limit").replace("1Gi", "1024Mi").trim_end_matches("Mi").parse::<u64>().expect("in Mi");
+        found["spec"]["template"]["metadata"]["annotations"].take();
+        let budgets = rendered.iter().filter(|object| object["kind"] == "PodDisruptionBudget").count();
+        (replicas, memory, budgets, found)
+    };
+    let (small, normal, large) = (deployment(&["-f", SMALL]), deployment(&[]), deployment(&["-f", LARGE]));
+    assert!(small.0 < normal.0 && normal.0 < large.0 && small.1 < normal.1 && normal.1 < large.1);
+    assert_eq!((small.2, normal.2, large.2), (0, 1, 1), "one replica must not keep a node from being drained");
+    assert!(small.3 == normal.3 && large.3 == normal.3, "nothing else of the pods changes");
+    assert_eq!(config(&["-f", SMALL]).replace("probeEvery: 2m", "probeEvery: 30s"), config(&[]));
+    assert_eq!(config(&["-f", LARGE]), config(&[]));
 }
 
 #[test]
