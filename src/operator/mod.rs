@@ -1,6 +1,7 @@
 //! RUN: wake, take a snapshot, plan, apply, report, sleep until the next instant at which something changes.
 
 mod lease;
+mod pace;
 mod prober;
 mod retry;
 
@@ -19,6 +20,7 @@ use crate::placement::epoch;
 use crate::plan::{Host, Plan, Snapshot, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
 pub use lease::Terms;
+use pace::Pace;
 use prober::Target;
 use retry::Retries;
 
@@ -120,6 +122,7 @@ struct Term {
     target: watch::Sender<Option<Target>>,
     prober: JoinSet<()>,
     retries: Retries,
+    pace: Pace,
 }
 
 impl Operator {
@@ -172,7 +175,7 @@ impl Operator {
                 let (target, targets) = watch::channel(None);
                 let mut prober = JoinSet::new();
                 prober.spawn(prober::run(self.apiservers.clone(), new.world.clone(), self.metrics.clone(), targets, self.probe_every));
-                new.term = Some(Term { target, prober, retries: Retries::default() });
+                new.term = Some(Term { target, prober, retries: Retries::default(), pace: Pace::default() });
                 *view = Some(new);
             }
             Some(View { term: term @ Some(_), .. }) => {
@@ -197,10 +200,12 @@ impl Operator {
         let plan = self.plan(snapshot);
         let wake_at = plan.wake_at;
         term.aim(&plan);
-        let applied = self.writer.apply(term.retries.due(plan.steps)).await;
+        let steps = term.pace.due(term.retries.due(plan.steps));
+        let applied = self.writer.apply(steps).await;
+        term.pace.record(&applied.written);
         term.retries.record(applied);
         world.record_failures(term.retries.failures());
-        let sleep = [wake_at.map(until), term.retries.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();
+        let sleep = [wake_at.map(until), term.retries.next(), term.pace.next(), Some(LONGEST_SLEEP)].into_iter().flatten().min();
         sleep.unwrap_or(LONGEST_SLEEP)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -280,4 +281,24 @@ async fn nothing_is_written_that_says_nothing_new() {
         provoke_a_plan(&world, number).await;
     }
     assert_eq!(writes(&world)[before.len()..], Vec::<String>::new()[..], "after its return, nothing that was already right");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_come_one_after_the_other_do_not_each_have_a_status_written() {
+    let world = World::guarded("conditions-counted").await;
+    apply(&world.admin, &[qualified_cloud("snc"), restreint(), node("snc-1", "snc"), namespace("secret", Some("restreint"))]).await;
+    world.wait_nodes("snc", "restreint", true).await;
+    world.create_pod("secret", &pod("first")).await.accepted().unwrap();
+    world.wait_condition("sensitivitylevels/restreint", "Compliant", "True", "1 pod on cleared nodes").await;
+    world.settled().await;
+    let made = || writes(&world).iter().filter(|write| write.contains("sensitivitylevels/restreint/status")).count();
+    let (before, begin) = (made(), Instant::now());
+    for number in 2..=40 {
+        world.create_pod("secret", &pod(&format!("pod-{number}"))).await.accepted().unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.wait_condition("sensitivitylevels/restreint", "Compliant", "True", "40 pods on cleared nodes").await;
+    let (made, took) = (made() - before, begin.elapsed());
+    // Two seconds apart, but for the first of all.
+    assert!(made as u64 <= took.as_secs() / 2 + 2, "{made} in {took:?}");
 }
