@@ -295,6 +295,11 @@ pub(super) fn make(world: &mut World, before: &mut Before, edit: &Edit) {
             Arc::make_mut(&mut world.0.storage_classes).remove(name);
         }
         Edit::Quota(quota) => put_quota(&mut world.0, quota),
+        Edit::Scope(namespace) => {
+            if let Some(quota) = Arc::make_mut(&mut world.0.quotas).get_mut(&format!("{namespace}/{QUOTA}")) {
+                Arc::make_mut(quota).scoped = true;
+            }
+        }
         _ => {}
     }
 }

@@ -7,13 +7,13 @@ use proptest::strategy::{Strategy, ValueTree};
 
 use super::compare::{built, make};
 use super::storage::{ATTRIBUTES, SNAPSHOTS, STORAGE, class_of, is_bad};
-use super::worlds::{Scene, When};
+use super::worlds::{Edit, Scene, When};
 use super::{Before, Reference, runner, worlds};
 use crate::api::DataDeclaration;
 use crate::api::names::QUOTA;
 use crate::api::sensitivity_level::{Enforcement, OnTrustLoss, SensitivityLevelSpec};
 use crate::api::storage::{DriverUse, StaticVolumes, VolumeNames};
-use crate::placement::ClassFacts;
+use crate::placement::{ClaimFacts, ClassFacts};
 use crate::plan::Snapshot;
 
 /// Cases, and whether each is met in a scene.
@@ -94,6 +94,7 @@ fn storage(reference: &Reference<'_>, snapshot: &Snapshot, scene: &Scene) -> BTr
     let quotas = reference.quotas(&end, scene.now);
     let enforced = |name: &String| reference.levels_of_claims(name).iter().filter(|level| reference.is_enforced(level)).count();
     let namespaces = |what: &dyn Fn(&String) -> bool| snapshot.namespaces.iter().any(|(name, found)| !found.deleting && what(name));
+    let edits = || scene.later.iter().flat_map(|(_, edits)| edits);
     let has = |name: &String| snapshot.quotas.contains_key(&format!("{name}/{QUOTA}"));
     let mut found: BTreeMap<&str, bool> = [
         ("a class that is written", end[STORAGE].keys().any(|class| !shelf[STORAGE].contains_key(class))),
@@ -127,6 +128,7 @@ fn storage(reference: &Reference<'_>, snapshot: &Snapshot, scene: &Scene) -> BTr
         ("attributes classes in place", !reference.clouds_of_classes(ATTRIBUTES, &shelf).is_empty()),
         ("a quota that is put right", namespaces(&|name| has(name) && quotas.contains_key(name))),
         ("a quota that is taken away", namespaces(&|name| has(name) && !quotas.contains_key(name))),
+        ("a quota that somebody scopes", edits().any(|edit| matches!(edit, Edit::Scope(namespace) if quotas.contains_key(namespace)))),
         ("a quota that leaves a class open", quotas.values().any(|hard| hard.len() < end[STORAGE].len())),
         ("a quota for two levels", namespaces(&|name| enforced(name) > 1)),
         ("claims of a level that only warns", namespaces(&|name| enforced(name) < reference.levels_of_claims(name).len())),
@@ -147,6 +149,12 @@ fn storage(reference: &Reference<'_>, snapshot: &Snapshot, scene: &Scene) -> BTr
     let bad = ["ClassUnknown", "ClassNotCleared", "VolumeElsewhere", "AttachedElsewhere"];
     found.extend(bad.map(|reason| (reason, reasons.contains(&Some(reason)))));
     found.insert("a volume of another driver than its class", reasons.contains(&Some("OtherDriver")));
+    let by_hand = |claim: &ClaimFacts| {
+        let volume = claim.volume.as_ref().and_then(|volume| snapshot.volumes.get(volume));
+        volume.and_then(|volume| volume.class.as_ref()).is_some_and(|class| class.starts_with("local-"))
+    };
+    let mut well = reference.levels.keys().flat_map(|level| reference.judged_claims(level, &end, scene.now));
+    found.insert("a claim on a volume made by hand placed well", well.any(|(reason, claim)| reason == Some("") && by_hand(claim)));
     let of_declarations = || reference.declarations.iter().map(|(_, found)| reference.claims_of(found, &end, scene.now));
     found.insert("a claim of a declaration placed badly", of_declarations().flatten().any(|(reason, _)| is_bad(reason)));
     let unknown = |(_, found): &(&str, &DataDeclaration)| !reference.levels.contains_key(found.spec.level.0.as_str());

@@ -102,6 +102,8 @@ pub(in super::super) enum Edit {
     Class(ClassFacts),
     DeleteClass(String),
     Quota(QuotaFacts),
+    /// Lets the quota of a namespace count only some of what it counted.
+    Scope(String),
 }
 
 /// A world, an instant, and what is found in it later.
@@ -123,13 +125,13 @@ pub(in super::super) fn scenes() -> impl Strategy<Value = Scene> {
     })
 }
 
-/// Most worlds have anything wrong with them that can be. In the others trust is plain, so that much depends on the rest.
+/// Half of the worlds have anything wrong with them that can be. In the others trust is plain, so that much depends on the rest.
 fn objects(day: Date, now: Timestamp) -> BoxedStrategy<Objects> {
     let clouds = some_of(&CLOUDS, move |name| mostly_read(clouds::cloud(name, day, now))).boxed();
     let levels = some_of(&LEVELS, |name| mostly_read(levels::level(name))).boxed();
     let (plain_clouds, plain_levels) =
         (some_of(&CLOUDS, |name| mostly_read(clouds::plain(name))), some_of(&LEVELS, |name| mostly_read(levels::plain(name))));
-    let trust = prop_oneof![2 => (clouds, levels), 1 => (plain_clouds, plain_levels)];
+    let trust = prop_oneof![1 => (clouds, levels), 1 => (plain_clouds, plain_levels)];
     let fleet = (fleet::declarations(day), fleet::namespaces(), fleet::nodes(), fleet::pods());
     let quotas = proptest::collection::vec(storage::quota(), 0..3);
     let data = (storage::classes(), storage::volumes(), storage::claims(), storage::attachments(), quotas);
@@ -171,6 +173,7 @@ fn edit(day: Date, now: Timestamp) -> BoxedStrategy<Edit> {
         2 => storage::class().prop_map(Edit::Class),
         1 => storage::class().prop_map(|class| Edit::DeleteClass(class.name)),
         1 => storage::quota().prop_map(Edit::Quota),
+        3 => select(&NAMESPACES[..]).prop_map(|namespace| Edit::Scope(namespace.to_owned())),
     ]
     .boxed()
 }

@@ -17,7 +17,7 @@ use crate::placement::{AttachmentFacts, ClaimFacts, ClassFacts, QuotaFacts, Volu
 const WRITTEN: [&str; 3] = ["block", "file", "sud-block"];
 
 /// Classes of others that clouds may name.
-const FOREIGN: [&str; 6] = ["legacy-alps", "legacy-brie", "legacy-caux", "local", "shared", "standard"];
+const FOREIGN: [&str; 5] = ["legacy-alps", "legacy-brie", "legacy-caux", "shared", "standard"];
 
 /// The longest name of a class that a quota can count, and one that is longer.
 fn long() -> impl Strategy<Value = String> {
@@ -28,7 +28,15 @@ fn long() -> impl Strategy<Value = String> {
 const OTHERS: [&str; 4] = ["of-alps", "of-brie", "of-caux", "shared"];
 
 const DISK: &str = "disk.example";
-const DRIVERS: [&str; 3] = ["file.example", "kubernetes.io/no-provisioner", "other.example"];
+const DRIVERS: [&str; 3] = ["file.example", NOBODY, "other.example"];
+
+/// Of classes whose volumes people make: `local-<cloud>`.
+const NOBODY: &str = "kubernetes.io/no-provisioner";
+
+/// Mostly the same, so that what is of one cloud meets.
+fn cloud() -> impl Strategy<Value = &'static str> {
+    mostly(60, CLOUDS[0], &CLOUDS[1..])
+}
 
 fn driver() -> impl Strategy<Value = &'static str> {
     mostly(85, DISK, DRIVERS)
@@ -40,7 +48,8 @@ pub(super) fn of_cloud(name: &'static str) -> BoxedStrategy<[Value; 3]> {
     let existing = prop_oneof![
         12 => Just(vec![]),
         6 => Just(vec![format!("legacy-{name}")]),
-        1 => select(vec!["local", "not-there"]).prop_map(|class| vec![class.to_owned()]),
+        8 => Just(vec![format!("local-{name}")]),
+        1 => Just(vec!["not-there".to_owned()]),
         1 => long().prop_map(|class| vec![class]),
         2 => select(vec!["shared", "standard"]).prop_map(|class| vec![class.to_owned()]),
         2 => (select(&CLOUDS[..]), select(&WRITTEN[..])).prop_map(|(cloud, class)| vec![format!("{cloud}-{class}")]),
@@ -76,7 +85,8 @@ fn written(class: &'static str) -> impl Strategy<Value = Value> {
 }
 
 fn existing_class(class: String) -> impl Strategy<Value = Value> {
-    (driver(), uses()).prop_map(move |(driver, uses)| joined([json!({"existingClass": class, "provisioner": driver}), uses]))
+    let driver = if class.starts_with("local-") { Just(NOBODY).boxed() } else { driver().boxed() };
+    (driver, uses()).prop_map(move |(driver, uses)| joined([json!({"existingClass": class, "provisioner": driver}), uses]))
 }
 
 fn listed(name: &str) -> impl Strategy<Value = Value> + use<> {
@@ -115,8 +125,10 @@ pub(super) fn class() -> BoxedStrategy<ClassFacts> {
     let foreign = prop_oneof![6 => select(&FOREIGN[..]).prop_map(ToOwned::to_owned), 1 => long()];
     let foreign = (foreign, option::weighted(0.05, Just("gone".to_owned())));
     let body = prop_oneof![5 => Just(json!({})), 1 => Just(json!({"parameters": {"type": "ssd"}})), 1 => Just(json!({"volumeBindingMode": "Immediate"}))];
-    (prop_oneof![2 => ours, 3 => foreign], driver(), body, prop::bool::weighted(0.1))
-        .prop_map(|((name, written_for), driver, more, default)| {
+    let driven = (prop_oneof![2 => ours, 3 => foreign], driver());
+    let local = (cloud(), mostly(80, NOBODY, [DISK])).prop_map(|(cloud, driver)| ((format!("local-{cloud}"), None), driver));
+    (prop_oneof![4 => driven, 1 => local], body, prop::bool::weighted(0.1))
+        .prop_map(|(((name, written_for), driver), more, default)| {
             let body = json!({"provisioner": driver, "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer"});
             ClassFacts { uid: name.clone(), name, driver: driver.to_owned(), written_for, default, body: joined([body, more]) }
         })
@@ -134,12 +146,13 @@ pub(super) fn classes() -> BoxedStrategy<[Vec<ClassFacts>; 3]> {
         });
         vec(class, 0..3)
     };
-    (vec(class(), 0..7), other(), other()).prop_map(Into::into).boxed()
+    (vec(class(), 0..9), other(), other()).prop_map(Into::into).boxed()
 }
 
 fn class_name() -> BoxedStrategy<String> {
-    let ours = (select(&CLOUDS[..]), mostly(80, "block", ["file", "sud-block"])).prop_map(|(cloud, class)| format!("{cloud}-{class}"));
-    prop_oneof![3 => ours, 1 => select(vec!["legacy-alps", "legacy-brie", "legacy-caux", "local", "shared", "standard", "not-there"]).prop_map(ToOwned::to_owned)].boxed()
+    let ours = (cloud(), mostly(80, "block", ["file", "sud-block"])).prop_map(|(cloud, class)| format!("{cloud}-{class}"));
+    let local = cloud().prop_map(|cloud| format!("local-{cloud}"));
+    prop_oneof![4 => ours, 2 => local, 1 => select(vec!["legacy-alps", "legacy-brie", "legacy-caux", "shared", "standard", "not-there"]).prop_map(ToOwned::to_owned)].boxed()
 }
 
 const VOLUMES: usize = 8;
@@ -157,7 +170,7 @@ pub(super) fn volumes() -> BoxedStrategy<BTreeMap<String, VolumeFacts>> {
         let pinned = elsewhere.or_else(|| own().copied()).map(ToOwned::to_owned);
         VolumeFacts { class, driver: driver.map(ToOwned::to_owned), pinned }
     });
-    vec(volume, 1..=VOLUMES)
+    prop_oneof![1 => vec(volume.clone(), 0..VOLUMES), 2 => vec(volume, VOLUMES)]
         .prop_map(|found| found.into_iter().enumerate().map(|(number, volume)| (format!("volume-{number}"), volume)).collect())
         .boxed()
 }
@@ -165,7 +178,7 @@ pub(super) fn volumes() -> BoxedStrategy<BTreeMap<String, VolumeFacts>> {
 pub(super) fn claims() -> BoxedStrategy<Vec<ClaimFacts>> {
     let created = option::of((0..3i64).prop_map(|hour| Timestamp::from_second(hour * 3_600).unwrap()));
     let claim = (select(&NAMESPACES[..]), option::of(class_name()), option::weighted(0.9, volume_name()), 0..1u64 << 40, created);
-    vec(claim, 0..16)
+    vec(claim, 0..30)
         .prop_map(|found| {
             let claims = found.into_iter().enumerate().map(|(number, (namespace, class, volume, bytes, created))| {
                 let name = format!("claim-{number}");
@@ -177,8 +190,9 @@ pub(super) fn claims() -> BoxedStrategy<Vec<ClaimFacts>> {
 }
 
 pub(super) fn attachments() -> BoxedStrategy<Vec<AttachmentFacts>> {
-    let attachment = (volume_name(), 0..9).prop_map(|(volume, node)| AttachmentFacts { volume, node: format!("node-{node}") });
-    vec(attachment, 0..8).boxed()
+    let volume = prop_oneof![volume_name(), (0..2).prop_map(|number| format!("volume-{number}"))];
+    let attachment = (volume, 0..9).prop_map(|(volume, node)| AttachmentFacts { volume, node: format!("node-{node}") });
+    vec(attachment, 0..7).boxed()
 }
 
 pub(super) fn quota() -> BoxedStrategy<QuotaFacts> {
