@@ -3,7 +3,7 @@
 //!
 //! The YAML holds a name for each that nothing in a cluster can have, and keeps it: no list or map is ever empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const CLOUD: &str = "rempart_cloud";
 /// Stands for a level.
 const LEVEL: &str = "rempart_level";
 /// Stands for a namespace.
-pub(super) const NAMESPACE: &str = "rempart_namespace";
+const NAMESPACE: &str = "rempart_namespace";
 /// Stands for a driver.
 const DRIVER: &str = "rempart_driver";
 /// Stands for a driver that no plain user may use by hand.
@@ -30,56 +30,84 @@ const NAMED_OTHERWISE: &str = "rempart_named_otherwise";
 /// Stands for a level that takes static volumes.
 const STATIC_LEVEL: &str = "rempart_static_level";
 
-/// An expression with the names of the fleet in their places.
-pub(super) fn filled(text: &str, settings: &Settings) -> String {
-    if !text.contains("rempart_") {
-        return text.to_owned();
-    }
-    let names = |all: &BTreeSet<String>, none: &str| -> Vec<String> { all.iter().map(|name| quoted(name)).chain([quoted(none)]).collect() };
-    let classes = with_room(&settings.classes);
-    let pairs = |all: &BTreeMap<String, String>, none: &str| {
-        all.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).chain([none.to_owned()]).collect::<Vec<_>>()
-    };
-    let cleared = settings.cleared.iter().map(|(cloud, levels)| {
-        let levels: Vec<String> = levels.iter().map(|level| quoted(level)).collect();
-        format!("{}: [{}]", quoted(cloud), levels.join(", "))
-    });
-    // In one pass: what is filled in is never looked at again.
-    let no_class = format!("'{CLASS}': '{CLOUD}'");
-    let no_attributes = format!("'{ATTRIBUTES_CLASS}': '{CLOUD}'");
-    let no_cloud = format!("'{CLOUD}': ['{LEVEL}']");
-    let no_namespace = format!("'{NAMESPACE}': '{LEVEL}'");
-    let places = [
-        (no_class.clone(), pairs(&classes, &no_class)),
-        (no_attributes.clone(), pairs(&settings.attributes_clouds, &no_attributes)),
-        (no_cloud.clone(), cleared.chain([no_cloud.clone()]).collect()),
-        (no_namespace.clone(), pairs(&known(settings), &no_namespace)),
-        (quoted(CLASS), names(&classes.keys().cloned().collect(), CLASS)),
-        (quoted(SNAPSHOT_CLASS), names(&settings.snapshot_classes, SNAPSHOT_CLASS)),
-        (quoted(ATTRIBUTES_CLASS), names(&settings.attributes_classes, ATTRIBUTES_CLASS)),
-        (quoted(DRIVER), names(&settings.drivers, DRIVER)),
-        (quoted(EXCLUSIVE_DRIVER), names(&settings.exclusive_drivers, EXCLUSIVE_DRIVER)),
-        (quoted(NAMED_OTHERWISE), names(&settings.named_otherwise, NAMED_OTHERWISE)),
-        (quoted(STATIC_LEVEL), names(&settings.static_levels, STATIC_LEVEL)),
-    ];
-    let (mut filled, mut rest) = (String::new(), text);
-    while let Some((at, place, values)) =
-        places.iter().filter_map(|(place, values)| Some((rest.find(place.as_str())?, place, values))).min_by_key(|(at, ..)| *at)
-    {
-        filled.push_str(&rest[..at]);
-        filled.push_str(&values.join(", "));
-        rest = &rest[at + place.len()..];
-    }
-    filled + rest
+/// What every place begins with.
+const PLACE: &str = "'rempart_";
+
+/// Places in the text, and what belongs there. A pair of a map comes before its key.
+pub(super) struct Literals {
+    places: Vec<(String, String)>,
+    namespaces: Vec<Value>,
 }
 
-/// The namespaces that are named in the text. Those that find no room are parameters of the policy, which costs more, and guards them as well.
-pub(super) fn known(settings: &Settings) -> BTreeMap<String, String> {
-    with_room(&settings.namespaces)
+impl Literals {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let listed = |all: &mut dyn Iterator<Item = &String>, none: &str| {
+            let all = all.map(|name| quoted(name)).chain([quoted(none)]);
+            (quoted(none), all.collect::<Vec<_>>().join(", "))
+        };
+        let mapped = |all: &mut dyn Iterator<Item = (&String, String)>, none: String| {
+            let all = all.map(|(key, value)| format!("{}: {value}", quoted(key))).chain([none.clone()]);
+            (none, all.collect::<Vec<_>>().join(", "))
+        };
+        let pairs = |all: &BTreeMap<String, String>, key: &str, value: &str| {
+            mapped(&mut all.iter().map(|(key, value)| (key, quoted(value))), format!("'{key}': '{value}'"))
+        };
+        let mut cleared = settings.cleared.iter().map(|(cloud, levels)| {
+            let levels: Vec<String> = levels.iter().map(|level| quoted(level)).collect();
+            (cloud, format!("[{}]", levels.join(", ")))
+        });
+        let (classes, namespaces) = (with_room(&settings.classes), with_room(&settings.namespaces));
+        let places = vec![
+            pairs(&classes, CLASS, CLOUD),
+            pairs(&settings.attributes_clouds, ATTRIBUTES_CLASS, CLOUD),
+            mapped(&mut cleared, format!("'{CLOUD}': ['{LEVEL}']")),
+            pairs(&namespaces, NAMESPACE, LEVEL),
+            listed(&mut classes.keys(), CLASS),
+            listed(&mut settings.snapshot_classes.iter(), SNAPSHOT_CLASS),
+            listed(&mut settings.attributes_classes.iter(), ATTRIBUTES_CLASS),
+            listed(&mut settings.drivers.iter(), DRIVER),
+            listed(&mut settings.exclusive_drivers.iter(), EXCLUSIVE_DRIVER),
+            listed(&mut settings.named_otherwise.iter(), NAMED_OTHERWISE),
+            listed(&mut settings.static_levels.iter(), STATIC_LEVEL),
+        ];
+        let namespaces = namespaces.keys().map(String::as_str).chain([NAMESPACE]).map(Value::from).collect();
+        Self { places, namespaces }
+    }
+
+    /// Fills in the expressions and lists of an object.
+    pub(super) fn fill_in(&self, value: &mut Value) {
+        match value {
+            Value::String(text) if text.contains(PLACE) => *text = self.filled(text),
+            Value::Array(items) => {
+                if let Some(place) = items.iter().position(|item| item == NAMESPACE) {
+                    items.splice(place..=place, self.namespaces.iter().cloned());
+                }
+                for item in items {
+                    self.fill_in(item);
+                }
+            }
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.fill_in(field)),
+            _ => {}
+        }
+    }
+
+    /// An expression with the names of the fleet in their places. What is filled in is never looked at again.
+    fn filled(&self, text: &str) -> String {
+        let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(at) = rest.find(PLACE) {
+            let (before, after) = rest.split_at(at);
+            filled.push_str(before);
+            let found = self.places.iter().find_map(|(place, values)| Some((after.strip_prefix(place.as_str())?, values.as_str())));
+            let (next, values) = found.unwrap_or_else(|| (&after[PLACE.len()..], PLACE));
+            filled.push_str(values);
+            rest = next;
+        }
+        filled + rest
+    }
 }
 
 /// As many as find room in an expression: an API server takes 100,000 characters, and refuses the whole policy otherwise. A class that
-/// finds none is cleared for nothing.
+/// finds none is cleared for nothing; a namespace is a parameter of the policy, which costs more, and guards it as well.
 fn with_room(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     const ROOM: usize = 90_000;
     let mut taken = 0;
@@ -117,7 +145,13 @@ pub(super) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    fn filled(text: &str, settings: &Settings) -> String {
+        Literals::of(settings).filled(text)
+    }
 
     fn settings() -> Settings {
         let pairs = |all: &[(&str, &str)]| all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -160,10 +194,10 @@ mod tests {
     fn namespaces_that_find_no_room_are_left_to_the_parameters() {
         let namespaces = |count: usize| -> BTreeMap<String, String> { (0..count).map(|i| (format!("n{i:062}"), "l".repeat(63))).collect() };
         let all = Settings { namespaces: namespaces(500), ..Settings::default() };
-        assert_eq!(known(&all), all.namespaces);
+        assert_eq!(with_room(&all.namespaces), all.namespaces);
         let many = Settings { namespaces: namespaces(2_000), ..Settings::default() };
         let text = filled("{'rempart_namespace': 'rempart_level'}", &many);
         assert!(text.len() < 95_000, "{}", text.len());
-        assert_eq!(text.matches(": ").count(), known(&many).len() + 1);
+        assert_eq!(text.matches(": ").count(), with_room(&many.namespaces).len() + 1);
     }
 }

@@ -10,5 +10,5 @@ mod slots;
 
 pub use epoch::{EPOCH, answer, epoch};
 pub use literals::without_stale_exceptions;
-pub use policies::{AdmissionObject, Grants, Kind, Settings, digest, policies};
+pub use policies::{AdmissionObject, Grants, Kind, Settings, constant_text, digest, policies, with_data};
 pub use slots::{FIRST, PolicySet, Slot, sets};

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::literals;
+use super::literals::{self, Literals};
 use crate::api::names::NO_LEVEL;
 
 /// What is filled in. The default is what the YAML says as it stands.
@@ -55,27 +55,6 @@ pub struct Settings {
     pub namespaces: BTreeMap<String, String>,
     /// Enforced levels with `storage.staticVolumes: Cleared`.
     pub static_levels: BTreeSet<String>,
-}
-
-impl Settings {
-    /// The same with nothing of the fleet: what is left changes with the version and the settings of the operator, and with its levels, but not with
-    /// clouds, classes and namespaces.
-    #[must_use]
-    pub fn without_data(&self) -> Self {
-        Self {
-            classes: BTreeMap::new(),
-            snapshot_classes: BTreeSet::new(),
-            attributes_classes: BTreeSet::new(),
-            attributes_clouds: BTreeMap::new(),
-            cleared: BTreeMap::new(),
-            drivers: BTreeSet::new(),
-            exclusive_drivers: BTreeSet::new(),
-            named_otherwise: BTreeSet::new(),
-            namespaces: BTreeMap::new(),
-            static_levels: BTreeSet::new(),
-            ..self.clone()
-        }
-    }
 }
 
 impl Default for Settings {
@@ -190,6 +169,23 @@ impl Kind {
 
 /// Every object that guards a cluster, in the order of writing.
 pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
+    with_data(&constant_text(settings), settings)
+}
+
+/// The objects of [`constant_text`], filled in with what of the fleet must stand in them.
+pub fn with_data(text: &[AdmissionObject], settings: &Settings) -> Vec<AdmissionObject> {
+    let literals = Literals::of(settings);
+    let filled = text.iter().map(|object| {
+        let mut object = object.clone();
+        literals.fill_in(&mut object.object);
+        object
+    });
+    filled.collect()
+}
+
+/// The same with nothing of the fleet in it: this changes with the version and the settings of the operator, and with its levels, but
+/// not with clouds, classes and namespaces.
+pub fn constant_text(settings: &Settings) -> Vec<AdmissionObject> {
     let mut objects = Vec::new();
     for item in SOURCE.iter() {
         let mut item = item.clone();
@@ -273,10 +269,6 @@ fn fill_in(value: &mut Value, settings: &Settings) {
             if let Some(place) = items.iter().position(|item| item == NO_LEVEL) {
                 items.splice(place..=place, names(&unenforced(settings), NO_LEVEL).into_iter().map(Value::from));
             }
-            if let Some(place) = items.iter().position(|item| item == literals::NAMESPACE) {
-                let known: BTreeSet<String> = literals::known(settings).into_keys().collect();
-                items.splice(place..=place, names(&known, literals::NAMESPACE).into_iter().map(Value::from));
-            }
             if let Some(place) = items.iter().position(|item| item == NONE_WITHHELD) {
                 items.splice(place..=place, names(&settings.withheld, NONE_WITHHELD).into_iter().map(Value::from));
             }
@@ -297,13 +289,11 @@ fn filled_expression(text: &str, settings: &Settings) -> String {
     let operator = quoted([&settings.operator]);
     let labelers = quoted([&settings.operator].into_iter().chain(&settings.node_labelers));
     let schedulers = quoted([&SCHEDULER.to_owned()].into_iter().chain(&settings.schedulers));
-    let text = text
-        .replace(&format!("['{SCHEDULER}']"), &format!("[{schedulers}]"))
+    text.replace(&format!("['{SCHEDULER}']"), &format!("[{schedulers}]"))
         .replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
         .replace(&format!("'{OPERATOR}'"), &operator)
         .replace(&format!("'{NAMESPACE}'"), &quoted([&settings.namespace]))
-        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings), NO_LEVEL)));
-    literals::filled(&text, settings)
+        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings), NO_LEVEL)))
 }
 
 /// String literals of the expression language, with commas between.

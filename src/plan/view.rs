@@ -62,9 +62,9 @@ impl<'a> View<'a> {
         assessment.clouds.retain(|cloud, _| classes.problems(cloud).is_empty());
         let clearing = clearing(snapshot, &assessment, &belonging, &classes, now);
         let settings = settings(snapshot, &classes, &clearing);
-        let admission = guard::policies(&settings);
         // What changes with the fleet is no other text: who has seen this one in use need not begin anew.
-        let text = guard::policies(&settings.without_data());
+        let text = guard::constant_text(&settings);
+        let admission = guard::with_data(&text, &settings);
         let policies = guard::digest(&text);
         let declarations = declarations(snapshot);
         let upkeep = Upkeep::of(snapshot, &admission, &text);
