@@ -140,7 +140,7 @@ fn name(versions: &Versions) -> String {
 }
 
 /// A spec as the API server stores it: with the defaults of `admissionregistration.k8s.io/v1`.
-pub(crate) fn with_defaults(spec: &Value) -> Value {
+pub fn with_defaults(spec: &Value) -> Value {
     let mut spec = spec.clone();
     for selection in ["matchConstraints", "matchResources"] {
         if let Some(selection) = spec.get_mut(selection).and_then(Value::as_object_mut) {

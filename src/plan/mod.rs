@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-pub(crate) use admission::with_defaults;
+pub use admission::with_defaults;
 pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
 pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Replaced, Step, Summary};
 

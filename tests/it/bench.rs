@@ -5,6 +5,7 @@
 mod admission;
 mod fleet;
 mod large;
+mod plan;
 
 use std::fmt::Write as _;
 use std::fs;
