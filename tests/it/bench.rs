@@ -6,6 +6,7 @@ mod admission;
 mod fleet;
 mod large;
 mod plan;
+mod storage;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -9,30 +9,33 @@ use super::{Report, dry_run, median};
 use crate::cluster::{Cluster, apply, wait_until};
 use crate::operator::world::{World, create_nodes, level, merged, namespace, pod, qualified_cloud, restreint};
 
-/// One way to create a pod, and how long each time took.
-struct Contender<'a> {
+/// One way to create an object, and how long each time took.
+pub(super) struct Contender<'a> {
     client: &'a Client,
-    namespace: &'static str,
-    pod: Value,
+    path: String,
+    object: Value,
     times: Vec<Duration>,
 }
 
 impl<'a> Contender<'a> {
     fn new(client: &'a Client, namespace: &'static str, pod: Value) -> Self {
-        Self { client, namespace, pod, times: Vec::new() }
+        Self::of(client, format!("/api/v1/namespaces/{namespace}/pods"), pod)
+    }
+
+    pub(super) fn of(client: &'a Client, path: String, object: Value) -> Self {
+        Self { client, path, object, times: Vec::new() }
     }
 
     async fn once(&mut self) {
-        let path = format!("/api/v1/namespaces/{}/pods", self.namespace);
         let begin = Instant::now();
-        let answer = dry_run(self.client, &path, &self.pod).await;
+        let answer = dry_run(self.client, &self.path, &self.object).await;
         self.times.push(begin.elapsed());
         answer.accepted().expect("it may be created");
     }
 }
 
 /// Lets the contenders take turns, so that whatever else the machine does meets all of them alike, and gives their medians in ms.
-async fn compete<const N: usize>(mut contenders: [Contender<'_>; N]) -> [f64; N] {
+pub(super) async fn compete<const N: usize>(mut contenders: [Contender<'_>; N]) -> [f64; N] {
     for contender in &mut contenders {
         for _ in 0..200 {
             contender.once().await;
