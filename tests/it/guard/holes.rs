@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::cases::{Case, cases};
-use super::world::{Clients, Visit, Who, World, clearance, guard, holds, namespace};
+use super::world::{Clients, Visit, Who, World, clearance, guard, holds, namespace, start};
 use crate::cluster::{Cluster, api_of, apply, expect_refused, send, wait_until};
 
-static DISTURBED: World = World::new(|| Cluster::start("guard-disturbed", &["--nodes", "8"]));
+static DISTURBED: World = World::new(|| start("guard-disturbed"));
 
 /// The control plane for this test alone.
 async fn disturbed() -> (MutexGuard<'static, ()>, Visit<'static>, Clients) {

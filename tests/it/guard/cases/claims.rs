@@ -80,6 +80,11 @@ fn creation() -> Vec<Case> {
             "the annotation volume.kubernetes.io/selected-node is for the scheduler",
         ),
         refused(
+            "C10 data of another namespace",
+            fast(json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "data", "namespace": "plain"}})),
+            "spec.dataSourceRef takes data from namespace plain: only data of its own namespace is allowed",
+        ),
+        refused(
             "C15 an attributes class that is not cleared",
             fast(json!({"volumeAttributesClassName": "lead"})),
             "volume attributes class lead is not cleared",
@@ -130,6 +135,13 @@ fn creation() -> Vec<Case> {
         ),
         ask("", "C3 volumeName, for a level that takes static volumes", "clinic", fast(json!({"volumeName": "x"})), Accepted),
         ask("", "C10 a clone", "emr", fast(json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "data"}})), Accepted),
+        ask(
+            "",
+            "C10 a clone that names its own namespace",
+            "emr",
+            fast(json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "data", "namespace": "emr"}})),
+            Accepted,
+        ),
         ask(
             "",
             "C10 a restore",
