@@ -6,6 +6,7 @@ mod admission;
 mod fleet;
 mod large;
 mod plan;
+mod start;
 mod storage;
 
 use std::fmt::Write as _;
