@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::snapshot::Snapshot;
 use super::view::{is_system, level_of, readable};
-use crate::api::names::CANARY;
 use crate::api::sensitivity_level::{Credentials, Enforcement, SensitivityLevelSpec};
 use crate::api::storage::{DriverUse, StaticVolumes};
 use crate::guard;
@@ -20,7 +19,9 @@ pub(super) fn settings(snapshot: &Snapshot, classes: &Classes, clearing: &Cleari
     let listed = readable(&snapshot.clouds).flat_map(|(_, cloud)| cloud.spec.snapshots.iter().chain(&cloud.spec.volume_attributes));
     let drivers = entries().map(|entry| entry.provisioner.clone()).chain(listed.map(|list| list.driver.clone())).collect();
     let exclusive = entries().filter(|entry| entry.driver_use == DriverUse::Exclusive).map(|entry| entry.provisioner.clone());
-    let cleared = clearing.spec.clouds.iter().filter(|(cloud, _)| *cloud != CANARY).map(|(cloud, levels)| {
+    // Policies ask it of classes alone: a cloud without one would have them written anew for nothing.
+    let with_classes: BTreeSet<&String> = classes.named.values().chain(classes.attributes.values()).collect();
+    let cleared = clearing.spec.clouds.iter().filter(|(cloud, _)| with_classes.contains(cloud)).map(|(cloud, levels)| {
         let levels: BTreeSet<String> = levels.iter().filter(|level| enforced(level)).cloned().collect();
         (cloud.clone(), levels)
     });

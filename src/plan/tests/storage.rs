@@ -76,6 +76,15 @@ fn a_class_is_written_and_cleared_and_every_other_is_closed_in_sensitive_namespa
 }
 
 #[test]
+fn a_cloud_without_classes_is_nothing_to_the_policies() {
+    let world = hospital().cloud("snc", &with_storage("snc", block())).settle(now());
+    let world = world.cloud("second", &snc("second"));
+    let plan = plan(&world.0, now());
+    assert_eq!(plan.clearance.clouds["second"], ["restreint"]);
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::WriteAdmission(_))), "{:?}", keys(&plan));
+}
+
+#[test]
 fn when_trust_in_a_cloud_ends_its_classes_are_closed_too() {
     let mut spec = suspended("snc");
     spec["storage"] = block();

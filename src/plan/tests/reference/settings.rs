@@ -70,7 +70,8 @@ pub(super) fn compare(say: &mut Say<'_>, reference: &Reference<'_>, world: &Worl
     say("classes with volumes of any name", &found.named_otherwise, &otherwise);
 
     let mut cleared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (level, cloud) in reference.cleared(at).into_iter().filter(|(level, _)| reference.is_enforced(level)) {
+    let named: BTreeSet<String> = reference.classes_of_one_cloud().into_values().chain(attributes.into_values()).collect();
+    for (level, cloud) in reference.cleared(at).into_iter().filter(|(level, cloud)| reference.is_enforced(level) && named.contains(cloud)) {
         cleared.entry(cloud).or_default().insert(level);
     }
     // A cloud that is cleared for nothing may as well not be there.
