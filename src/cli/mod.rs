@@ -5,6 +5,7 @@ mod crds;
 mod follow;
 mod policies;
 mod run;
+mod uninstall;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Command {
     Crds,
     /// Print every admission policy and binding that the operator writes, for review or for Git
     Policies(policies::Arguments),
+    /// Take away what guards a cluster, when the operator is removed already
+    Uninstall(uninstall::Arguments),
 }
 
 /// Why a command ended without success: a sentence for people, and the exit code.
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, settings, file.map(|(path, read)| Followed { line, path, read: Ok(read) })),
         Command::Crds => crds::run(),
         Command::Policies(arguments) => policies::run(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 pub(super) mod admission;
 mod lease;
+mod removal;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
 
 pub use lease::{LeaseError, LeaseStore};
+pub use removal::{Guarding, Part, RemovalError, guarding};
 
 /// How long one write may take.
 const TIME_OUT: Duration = Duration::from_secs(10);

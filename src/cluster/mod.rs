@@ -10,7 +10,7 @@ mod probe;
 mod watched;
 
 pub use apiservers::ApiServers;
-pub use apply::{Applied, LeaseError, LeaseStore, Refusal, Writer};
+pub use apply::{Applied, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Writer, guarding};
 pub use connect::{ConnectError, connect, host};
 pub use mandate::{Mandate, Standing};
 pub use observe::World;

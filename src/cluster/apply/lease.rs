@@ -7,7 +7,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::said;
@@ -16,6 +16,8 @@ use crate::cluster::follow::{Seen, Selection, follow};
 
 /// Its name.
 const LEASE: &str = "rempart";
+/// How long to wait before looking whether it was renewed.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// What is known of the lease: none if there is none; or why nothing is known yet.
 type Known = Result<Option<Lease>, String>;
 
@@ -75,6 +77,29 @@ impl LeaseStore {
     pub async fn find(&self) -> Result<Option<Lease>, LeaseError> {
         let found = timeout(self.patience, self.api.get_opt(LEASE)).await.map_err(|_| LeaseError::TimeOut)?;
         found.map_err(LeaseError::Refused)
+    }
+
+    /// Who holds it and is alive: renews it within its duration, which is waited for. No clocks are compared.
+    pub async fn alive(&self) -> Result<Option<String>, LeaseError> {
+        let spec = async || {
+            Ok(self
+                .find()
+                .await?
+                .and_then(|lease| lease.spec)
+                .filter(|spec| spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty())))
+        };
+        let Some(first) = spec().await? else { return Ok(None) };
+        let lasts = Duration::from_secs(first.lease_duration_seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or_default());
+        let until = Instant::now() + lasts;
+        while Instant::now() < until {
+            sleep(LOOK_AGAIN).await;
+            match spec().await? {
+                None => return Ok(None),
+                Some(now) if now.renew_time != first.renew_time => return Ok(now.holder_identity),
+                Some(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Writes it in place of what was `found`, if nobody has written it since.

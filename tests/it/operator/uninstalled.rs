@@ -1,15 +1,23 @@
 //! Removing Rempart as the README says leaves nothing that holds anything up, and installing it again goes on where it was.
 
+use std::path::Path;
+
 use http::Method;
+use serde_json::{Value, json};
 
 use super::world::{World, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
-use crate::cluster::{apply, send, wait_until};
+use crate::cluster::{Answer, apply, ran, send, wait_until};
 
 /// The script that the README gives after these words.
 fn script_after(words: &str) -> &'static str {
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let rest = readme.split_once(words).expect("the README says so").1;
     rest.split_once("```sh\n").and_then(|(_, script)| script.split_once("```")).expect("and gives a script").0
+}
+
+/// Runs a script of an administrator who has the program.
+fn with_rempart(world: &World, script: &str) -> Result<String, String> {
+    ran(world.cluster.shell_command(&[Path::new(env!("CARGO_BIN_EXE_rempart"))], script))
 }
 
 async fn furnish(world: &World) {
@@ -30,6 +38,23 @@ async fn is_refused_elsewhere(world: &World) {
     .await;
 }
 
+const QUOTA: &str = "/api/v1/namespaces/secret/resourcequotas/rempart-classes";
+
+fn class() -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}, "provisioner": "csi.other.example"})
+}
+
+/// An attempt at a claim of that class.
+async fn claim(world: &World) -> Answer {
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+        "spec": {"storageClassName": "standard", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    send(&world.admin, Method::POST, "/api/v1/namespaces/secret/persistentvolumeclaims?dryRun=All", Some(&claim))
+        .await
+        .expect("the API server answers")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_readme_says_removes_it_and_it_can_be_installed_again() {
     let mut world = World::guarded("uninstalled").await;
@@ -44,10 +69,26 @@ async fn what_the_readme_says_removes_it_and_it_can_be_installed_again() {
 
     let crds = world.cluster.shell("kubectl delete -f crds/ --wait=false");
     assert!(crds.as_ref().is_err_and(|said| said.contains("uninstall rempart first")), "{crds:?}");
+    apply(&world.admin, &[class()]).await;
+    wait_until("its claims are closed to the class of no cloud", async || {
+        let said = claim(&world).await.refusal();
+        if said.contains("storage class standard is not cleared") && world.get(QUOTA).await.is_ok() { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let early = with_rempart(&world, "rempart uninstall --yes");
+    assert!(early.as_ref().is_err_and(|said| said.contains("and would put everything back: remove it first")), "{early:?}");
 
     assert_eq!(world.terminate(), Some(0));
+    let shown = with_rempart(&world, "rempart uninstall");
+    assert!(shown.as_ref().is_err_and(|said| said.contains("nothing was removed: --yes removes ")), "{shown:?}");
+    for guarding in
+        ["validatingadmissionpolicybinding/rempart-pod\n", "resourcequota/rempart-classes in secret\n", "sensitivitylevel/restreint\n"]
+    {
+        assert!(shown.as_ref().is_err_and(|said| said.contains(guarding)), "{guarding} {shown:?}");
+    }
+    is_refused_elsewhere(&world).await;
     let excused = world.cluster.history().excuse();
-    let said = world.cluster.shell(script_after("To remove Rempart on purpose"));
+    let said = with_rempart(&world, script_after("To remove Rempart on purpose"));
     said.unwrap_or_else(|said| panic!("the script fails: {said}"));
     wait_until("nothing of it is left", async || {
         let left = world.cluster.shell("kubectl get crds,validatingadmissionpolicies,mutatingadmissionpolicies,namespaces -o name");
@@ -58,6 +99,8 @@ async fn what_the_readme_says_removes_it_and_it_can_be_installed_again() {
     let mut anywhere = pod("anywhere");
     anywhere["spec"]["nodeName"] = "aws-1".into();
     wait_until("nothing is refused any more", async || world.create_pod("secret", &anywhere).await.accepted()).await;
+    wait_until("nor any claim", async || claim(&world).await.accepted()).await;
+    assert_eq!(with_rempart(&world, "rempart uninstall").as_deref(), Ok("nothing of Rempart guards this cluster\n"));
 
     drop(excused);
     world.install().await;
