@@ -10,6 +10,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const QUALIFIED: &str = "Qualified";
 /// Of a level: a cloud satisfies it.
 pub const SATISFIABLE: &str = "Satisfiable";
+/// Of a level: the scheduler finds nodes for its pods.
+pub const SCHEDULABLE: &str = "Schedulable";
 /// The API server was seen to refuse what the level forbids.
 pub const ENFORCED: &str = "Enforced";
 /// Everything seen is where it may be.

@@ -6,13 +6,13 @@ pub(super) mod storage;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition};
 use kube::api::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 
 use crate::api::names::{TOUCHED, level_of_label};
-use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts};
+use crate::placement::{DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, Unschedulable};
 
 #[derive(Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "Node")]
@@ -54,6 +54,7 @@ struct PodSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 struct PodStatus {
     phase: Option<String>,
+    conditions: Option<Vec<PodCondition>>,
 }
 
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -104,11 +105,19 @@ impl From<WatchedPod> for PodFacts {
             node: pod.spec.node_name.filter(|node| !node.is_empty()),
             selects: selector.keys().filter_map(|key| level_of_label(key)).map(ToOwned::to_owned).collect(),
             controller,
-            created: pod.metadata.creation_timestamp.map(|time| time.0),
+            created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            unschedulable: pod.status.conditions.into_iter().flatten().find_map(unschedulable),
             finished: pod.status.phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase.as_str())),
             deleting: pod.metadata.deletion_timestamp.is_some(),
         }
     }
+}
+
+/// What the scheduler says, if it finds no node; it says otherwise of a pod that is not to be scheduled yet.
+fn unschedulable(condition: PodCondition) -> Option<Unschedulable> {
+    let says_so = condition.type_ == "PodScheduled" && condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable");
+    let since = condition.last_transition_time.filter(|_| says_so)?.0;
+    Some(Unschedulable { since, why: condition.message.unwrap_or_default() })
 }
 
 impl From<WatchedDaemonSet> for DaemonSetFacts {

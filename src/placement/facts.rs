@@ -81,10 +81,21 @@ pub struct PodFacts {
     pub controller: Option<Owner>,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// Why the scheduler finds no node for it.
+    pub unschedulable: Option<Unschedulable>,
     /// Whether its containers have ended for good.
     pub finished: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
+}
+
+/// What the scheduler says of a pod that it finds no node for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unschedulable {
+    /// Since when.
+    pub since: Timestamp,
+    /// Its message.
+    pub why: String,
 }
 
 impl PodFacts {

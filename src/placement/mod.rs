@@ -9,7 +9,8 @@ mod recognise;
 pub use classes::{Classes, Found as FoundClasses, Standing, closed_to, storage_class};
 pub use clear::{Clearing, Facts, LevelRule, clear, epoch, node_labels};
 pub use facts::{
-    AttachmentFacts, ClaimFacts, ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts, VolumeFacts,
+    AttachmentFacts, ClaimFacts, ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts, Unschedulable,
+    VolumeFacts,
 };
 pub use judge::{Held, Verdict, Why, judge, judge_claim};
 pub use recognise::{Belonging, Perimeters};

@@ -23,7 +23,7 @@ use crate::api::sensitivity_level::Enforcement;
 use crate::api::values::Tally;
 use crate::placement;
 use crate::trust::end_of_day;
-use pods::Found;
+use pods::{Found, Waiting};
 use view::View;
 
 /// What to do about `snapshot` at `now`: only what is not as it should be. A cluster that is as it should be gets no step.
@@ -166,12 +166,13 @@ fn waiting_pods<'a>(view: &'a View<'_>) -> impl Iterator<Item = Step> + 'a {
     })
 }
 
-/// The next instant at which something changes by itself: a qualification, a lease, a review.
+/// The next instant at which something changes by itself: a qualification, a lease, a review, a pod that has waited for too long.
 fn wake_at(view: &View<'_>) -> Option<Timestamp> {
     let reviews = view::readable(&view.snapshot.declarations)
         .filter_map(|(_, declaration)| end_of_day(declaration.spec.review_by?, &declaration.spec.time_zone).ok())
         .filter(|end| *end > view.now);
-    view.assessment.next_change().into_iter().chain(view.clearing.renew_at).chain(reviews).min()
+    let waiting = view.found_by_level.values().flat_map(|found| &found.waiting).map(Waiting::news_at).filter(|news| *news > view.now);
+    view.assessment.next_change().into_iter().chain(view.clearing.renew_at).chain(reviews).chain(waiting).min()
 }
 
 fn summary(view: &View<'_>) -> Summary {
@@ -195,6 +196,9 @@ fn summary(view: &View<'_>) -> Summary {
         nodes: nodes.collect(),
         pods: tallies(|found| found.tally),
         claims: tallies(|found| found.claims),
+        unschedulable: levels()
+            .map(|level| (level.clone(), view.found_by_level.get(level.as_str()).map_or(0, |found| found.waiting.len())))
+            .collect(),
         not_after: not_after.collect(),
         qualified_until: qualified_until.collect(),
     }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Stranded;
 use super::view::View;
 use crate::api::DataDeclaration;
 use crate::api::values::Tally;
-use crate::placement::{self, PodFacts, Verdict, Why};
+use crate::placement::{self, PodFacts, Unschedulable, Verdict, Why};
 
 /// Pods and claims that a level or a declaration concerns.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub(super) tally: Tally,
     /// Pods on no node yet that do not ask for one that is cleared.
     pub(super) starving: Vec<String>,
+    /// Pods that ask for a cleared node, and for which the scheduler finds none.
+    pub(super) waiting: Vec<Waiting>,
     /// Oldest first.
     pub(super) violations: Vec<Misplaced>,
     pub(super) claims: Tally,
@@ -32,6 +34,28 @@ pub(super) struct Misplaced {
     pub(super) node: String,
     pub(super) why: Why,
     created: Option<Timestamp>,
+}
+
+/// A pod that the scheduler finds no node for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Waiting {
+    pub(super) since: Timestamp,
+    pub(super) pod: String,
+    pub(super) why: String,
+}
+
+impl Waiting {
+    /// After how long it is news: an autoscaler may be about to add nodes.
+    const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
+
+    /// When it becomes news.
+    pub(super) fn news_at(&self) -> Timestamp {
+        self.since.saturating_add(Self::PATIENCE).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(super) fn is_news(&self, now: Timestamp) -> bool {
+        self.news_at() <= now
+    }
 }
 
 impl<'a> View<'a> {
@@ -67,6 +91,8 @@ impl<'a> View<'a> {
                 found.add(key, pod, verdict);
                 if *verdict == Verdict::Unplaced && !pod.asks_for(level) {
                     found.starving.push(key.clone());
+                } else if let (Verdict::Unplaced, Some(Unschedulable { since, why }), false) = (verdict, &pod.unschedulable, pod.deleting) {
+                    found.waiting.push(Waiting { since: *since, pod: key.clone(), why: why.clone() });
                 }
             }
             for (declaration_key, declaration) in self.declarations_in(&pod.namespace) {
@@ -76,6 +102,7 @@ impl<'a> View<'a> {
             }
         }
         for found in by_level.values_mut().chain(by_declaration.values_mut()) {
+            found.waiting.sort();
             found.violations.sort_by(|a, b| (a.created, &a.pod).cmp(&(b.created, &b.pod)));
         }
         (self.found_by_level, self.found_by_declaration) = (by_level, by_declaration);

@@ -46,6 +46,8 @@ pub struct Summary {
     pub pods: BTreeMap<String, [usize; 3]>,
     /// Claims by level: compliant, violating, on no volume that is known.
     pub claims: BTreeMap<String, [usize; 3]>,
+    /// Pods by level that ask for a cleared node, and for which the scheduler finds none.
+    pub unschedulable: BTreeMap<String, usize>,
     /// Instant until which each level is accepted.
     pub not_after: BTreeMap<String, Timestamp>,
     /// Last instant of the best qualification of each cloud.

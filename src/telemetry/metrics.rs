@@ -28,6 +28,7 @@ struct Inner {
     nodes: Family<LevelLabel, Gauge>,
     pods: Family<VerdictLabels, Gauge>,
     claims: Family<VerdictLabels, Gauge>,
+    unschedulable: Family<LevelLabel, Gauge>,
     clearance_ends: Family<LevelLabel, Seconds>,
     qualification_ends: Family<CloudLabel, Seconds>,
     configuration_valid: Gauge,
@@ -75,6 +76,7 @@ impl Default for Metrics {
             nodes: Family::default(),
             pods: Family::default(),
             claims: Family::default(),
+            unschedulable: Family::default(),
             clearance_ends: Family::default(),
             qualification_ends: Family::default(),
             configuration_valid: Gauge::default(),
@@ -90,6 +92,11 @@ impl Default for Metrics {
         registry.register("cleared_nodes", "Nodes cleared for a level", inner.nodes.clone());
         registry.register("pods", "Pods that a level applies to, by verdict", inner.pods.clone());
         registry.register("claims", "Claims that a level applies to, by verdict on their storage", inner.claims.clone());
+        registry.register(
+            "unschedulable_pods",
+            "Pods that a level applies to, and for which the scheduler finds no cleared node",
+            inner.unschedulable.clone(),
+        );
         registry.register_with_unit(
             "clearance_end_timestamp",
             "Instant until which the API server accepts a level without hearing from the operator",
@@ -166,6 +173,7 @@ impl Metrics {
         inner.nodes.clear();
         inner.pods.clear();
         inner.claims.clear();
+        inner.unschedulable.clear();
         inner.clearance_ends.clear();
         inner.qualification_ends.clear();
     }
@@ -178,8 +186,10 @@ impl Metrics {
         inner.plan_duration.observe(took.as_secs_f64());
         self.forget();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        for (level, nodes) in &summary.nodes {
-            inner.nodes.get_or_create(&LevelLabel { level: level.clone() }).set(gauge(*nodes));
+        for (family, by_level) in [(&inner.nodes, &summary.nodes), (&inner.unschedulable, &summary.unschedulable)] {
+            for (level, count) in by_level {
+                family.get_or_create(&LevelLabel { level: level.clone() }).set(gauge(*count));
+            }
         }
         for (family, by_level) in [(&inner.pods, &summary.pods), (&inner.claims, &summary.claims)] {
             for (level, counts) in by_level {

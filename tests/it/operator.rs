@@ -1,6 +1,7 @@
 //! The operator on a real control plane, under its own ServiceAccount with the rights of `deploy/`.
 
 mod apiservers;
+mod autoscaled;
 mod conditions;
 mod configured;
 mod converge;

@@ -2,7 +2,7 @@
 
 use super::conditions::{Conditions, Truth};
 use super::storage;
-use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE};
+use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE, SCHEDULABLE};
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::{SensitivityLevel, SensitivityLevelStatus};
 use crate::plan::pods::Found;
@@ -33,6 +33,7 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     let under_way = view.under_way(|key| key == held || key.starts_with("Node/") && key.ends_with(" -"));
     conditions.readiness(problems, under_way, accepted);
     satisfiable(view, name, &clouds, &mut conditions);
+    schedulable(view, &found, nodes, &mut conditions);
     enforced(view, name, &mut conditions);
     compliant(&found, &mut conditions);
     storage::migration(view, name, &found, &mut conditions);
@@ -78,6 +79,23 @@ fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut 
     } else {
         conditions.set(SATISFIABLE, Truth::False, "NoEligibleCloud", no_cloud(view, name));
     }
+}
+
+/// Whether pods find room on what is cleared. A moment without is no news: an autoscaler may be about to add nodes.
+fn schedulable(view: &View<'_>, found: &Found, nodes: usize, conditions: &mut Conditions<'_>) {
+    let waiting: Vec<_> = found.waiting.iter().filter(|waiting| waiting.is_news(view.now)).collect();
+    let Some(first) = waiting.first() else {
+        return conditions.set(SCHEDULABLE, Truth::True, "NoPodWaits", "no pod has waited for a node for a minute");
+    };
+    let message = format!(
+        "{} waiting for a node, and {} cleared; {} since {}: {}. Add nodes to a cloud that is cleared, or make room on those",
+        count(waiting.len(), "pod"),
+        count(nodes, "node"),
+        first.pod,
+        first.since,
+        first.why.trim_end_matches('.')
+    );
+    conditions.set(SCHEDULABLE, Truth::False, "NoRoom", message);
 }
 
 /// Names the cloud that lacks least, and what it lacks.

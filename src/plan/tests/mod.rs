@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::names::{CLEARANCE, CLOUD, GUARD, NODE_CLOUD, QUOTA, clearance_label};
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
-use crate::placement::{ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts};
+use crate::placement::{ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts, Unschedulable};
 
 fn now() -> Timestamp {
     "2026-11-25T12:00:00Z".parse().unwrap()

@@ -20,6 +20,37 @@ fn only_selected_pods_count_for_a_declaration_with_workloads() {
 }
 
 #[test]
+fn pods_that_find_no_room_are_news_after_a_minute() {
+    let waits = |name: &str, selects: &[&str], deleting: bool| {
+        let (name, selects) = (name.to_owned(), selects.iter().map(|&level| level.to_owned()).collect());
+        move |world: World| {
+            world.pod("emr", &name, |pod| {
+                pod.selects = selects;
+                pod.deleting = deleting;
+                pod.unschedulable = Some(Unschedulable { since: now(), why: "0/3 nodes are available: 1 Insufficient cpu.".into() });
+            })
+        }
+    };
+    let world = waits("starved", &[], false)(waits("going", &["restreint"], true)(hospital())).settle(now());
+    let found = |world: &World| {
+        let level = world.0.levels["restreint"].as_ref().as_ref().unwrap().status.clone().unwrap();
+        let found = level.conditions.into_iter().find(|condition| condition.type_ == "Schedulable").unwrap();
+        (found.status, found.reason, found.message)
+    };
+    let fine = ("True".to_owned(), "NoPodWaits".to_owned(), "no pod has waited for a node for a minute".to_owned());
+    let minute = now() + jiff::SignedDuration::from_mins(1);
+    assert_eq!(found(&world.settle(minute)), fine, "neither one that lacks its selector nor one that is going");
+
+    let world = waits("ledger", &["restreint"], false)(hospital()).settle(now());
+    assert_eq!(found(&world), fine);
+    assert_eq!(plan(&world.0, now()).summary.unschedulable["restreint"], 1);
+    assert_eq!(plan(&world.0, now()).wake_at, Some(minute), "it is looked at again in time");
+    let (status, reason, message) = found(&world.settle(minute));
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NoRoom"));
+    insta::assert_snapshot!(message, @"1 pod waiting for a node, and 3 nodes cleared; emr/ledger since 2026-11-25T12:00:00Z: 0/3 nodes are available: 1 Insufficient cpu. Add nodes to a cloud that is cleared, or make room on those");
+}
+
+#[test]
 fn pods_that_wait_without_their_selector_come_back_and_running_ones_stay() {
     let controlled = |pod: &mut PodFacts| pod.controller = Some(Owner { kind: "ReplicaSet".into(), name: "r".into() });
     let world = hospital()

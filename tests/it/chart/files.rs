@@ -153,6 +153,7 @@ fn metrics() -> BTreeSet<String> {
         nodes: [(one(), 1)].into(),
         pods: [(one(), [1, 1, 1])].into(),
         claims: [(one(), [1, 1, 1])].into(),
+        unschedulable: [(one(), 1)].into(),
         not_after: [(one(), now)].into(),
         qualified_until: [(one(), now)].into(),
     };
