@@ -4,8 +4,10 @@ CLUSTER := .local/bin/cluster
 DIR ?= .local/cluster
 NODES ?= 0
 RELEASE := target/release/rempart
+MDBOOK_VERSION := 0.5.4
+MDBOOK := .local/bin/mdbook
 
-.PHONY: help build test fmt lint unit integration rights soak bench crds chart demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights soak bench crds chart docs demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +57,12 @@ crds: ## write crds/ from the types
 chart: $(CLUSTER) ## write what the chart copies, its table of values, and deploy/rempart.yaml
 	@$(CLUSTER) helm >/dev/null
 	REMPART_WRITE_CHART=1 cargo test --locked --test it chart::files::what_is_copied_and_made_is_up_to_date
+
+docs: $(MDBOOK) ## the book, into target/book
+	$(MDBOOK) build docs
+
+$(MDBOOK):
+	cargo install --locked --root .local mdbook --version $(MDBOOK_VERSION)
 
 $(CLUSTER): $(wildcard tests/cluster/*.go tests/cluster/manifests/*.yaml) tests/cluster/go.mod
 	@mkdir -p $(@D)

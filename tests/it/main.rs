@@ -9,6 +9,7 @@ mod bench;
 mod chart;
 mod cluster;
 mod configuration;
+mod docs;
 mod guard;
 mod history;
 mod house;

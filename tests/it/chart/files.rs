@@ -182,14 +182,14 @@ fn alerts_and_the_dashboard_ask_for_metrics_that_there_are() {
     let forgotten: Vec<_> = has.difference(&named).filter(|name| !unasked.contains(&name.as_str())).collect();
     assert!(forgotten.is_empty(), "nobody looks at {forgotten:?}");
 
-    let alerts = text("docs/alerts.md");
+    let alerts = text("docs/src/alerts.md");
     for rule in &rules {
         let alert = rule["alert"].as_str().unwrap();
-        assert!(alerts.contains(&format!("\n## {alert}\n")), "docs/alerts.md says nothing about {alert}");
-        assert_eq!(rule["annotations"]["runbook_url"], format!("docs/alerts.md#{}", alert.to_lowercase()));
+        assert!(alerts.contains(&format!("\n## {alert}\n")), "docs/src/alerts.md says nothing about {alert}");
+        assert_eq!(rule["annotations"]["runbook_url"], format!("docs/src/alerts.md#{}", alert.to_lowercase()));
         for needed in ["summary", "description"] {
             assert!(rule["annotations"][needed].is_string(), "{alert} has no {needed}");
         }
     }
-    assert_eq!(alerts.matches("\n## ").count(), rules.len(), "docs/alerts.md speaks of an alert that there is not");
+    assert_eq!(alerts.matches("\n## ").count(), rules.len(), "docs/src/alerts.md speaks of an alert that there is not");
 }

@@ -21,7 +21,7 @@ use crate::operator::world::{World, level, namespace, plain_cloud, pod, qualifie
 
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart/README.md"));
 
-const MANUAL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/install.md"));
+const MANUAL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/install.md"));
 
 /// The script that the README gives under this heading.
 fn script_of(heading: &str) -> &'static str {

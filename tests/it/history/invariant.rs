@@ -3,7 +3,7 @@
 //! claims and their volumes is in `volumes.rs`.
 //!
 //! It is promised from the first revision at which some level says `Enforced`, for every level but those in `Audit` or `Warn`
-//! (and those until they say `Enforced`), and for levels that do not exist. Deliberately not promised, see docs/limits.md: that a
+//! (and those until they say `Enforced`), and for levels that do not exist. Deliberately not promised, see docs/src/limits.md: that a
 //! Binding looks at `notAfter`, and that it looks at the level of the pod itself. That one is promised for pods that got it when
 //! they were made: the scheduler binds them to nodes that have the label.
 

@@ -82,7 +82,7 @@ async fn whatever_is_edited_by_hand_is_put_right() {
         .expect("as the operator itself, since nobody else may");
     world.wait_nodes("snc", "restreint", true).await;
 
-    // Between such an edit and its repair the guard is weaker: docs/limits.md.
+    // Between such an edit and its repair the guard is weaker: docs/src/limits.md.
     let excused = world.cluster.history().excuse();
     let policy = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/rempart-pod";
     let before: Value = world.get(policy).await.unwrap()["spec"].clone();
