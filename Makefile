@@ -7,7 +7,7 @@ RELEASE := target/release/rempart
 MDBOOK_VERSION := 0.5.4
 MDBOOK := .local/bin/mdbook
 
-.PHONY: help build test fmt lint unit integration rights soak bench crds chart docs demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights soak bench crds chart reference docs demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ crds: ## write crds/ from the types
 chart: $(CLUSTER) ## write what the chart copies, its table of values, and deploy/rempart.yaml
 	@$(CLUSTER) helm >/dev/null
 	REMPART_WRITE_CHART=1 cargo test --locked --test it chart::files::what_is_copied_and_made_is_up_to_date
+
+reference: ## write docs/src/reference from the code
+	REMPART_WRITE_REFERENCE=1 cargo test --locked --test it docs::reference::the_reference_is_up_to_date
 
 docs: $(MDBOOK) ## the book, into target/book
 	$(MDBOOK) build docs

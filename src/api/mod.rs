@@ -8,6 +8,7 @@ mod crds;
 pub mod data_declaration;
 pub mod names;
 pub mod qualification;
+pub mod reasons;
 pub mod sensitivity_level;
 pub mod storage;
 pub mod trusted_cloud;

@@ -163,6 +163,6 @@ pub enum StaticVolumes {
 pub struct StorageClassStatus {
     /// Its name.
     pub name: String,
-    /// `Cleared`, or why it is not.
+    /// `InPlace`, or why it is not.
     pub state: String,
 }

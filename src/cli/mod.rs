@@ -10,7 +10,7 @@ mod uninstall;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use config::{Configured, Refusal};
 use follow::Followed;
@@ -19,10 +19,12 @@ use follow::Followed;
 const USAGE: u8 = 2;
 /// Exit code for a cluster or input that cannot be read.
 const UNREADABLE: u8 = 3;
+/// The same for people.
+const EXIT_CODES: &str = "Exit codes: 0 fine, 2 wrong usage or configuration, 3 cluster or input cannot be read.";
 
 /// Sensitive data only on clouds that are trusted for it.
 #[derive(Debug, Parser)]
-#[command(name = "rempart", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "rempart", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +47,11 @@ enum Command {
 struct Failure {
     code: u8,
     message: String,
+}
+
+/// All commands with their options, for the reference.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Parses the arguments, runs the command and gives its exit code: 0 fine, 2 wrong usage, 3 cluster or input cannot be read.

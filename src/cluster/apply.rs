@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use super::mandate::Mandate;
 use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, QUOTA, TOUCHED, VERSION};
+use crate::api::reasons::Reason;
 use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
 use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
@@ -155,11 +156,7 @@ impl Writer {
                 let patch = json!({"metadata": {"uid": uid, "annotations": {TOUCHED: levels}}});
                 gone_is_fine(sets.patch_metadata(&name, &manager(), &Patch::Merge(patch)).await)?;
                 let note = format!("touched so that its pods are made for cleared nodes only: its namespace is of level {levels}");
-                self.tell(
-                    &reference::<DaemonSet>(Some(namespace), &name, &uid),
-                    &[Notice { warning: false, reason: "SelectorAdded".into(), note }],
-                )
-                .await;
+                self.tell(&reference::<DaemonSet>(Some(namespace), &name, &uid), &[Notice::deed(Reason::SelectorAdded, note)]).await;
                 Ok(())
             }
             Step::ReplacePod { namespace, name, uid } => self.replace_pod(namespace, name, uid).await,
@@ -186,7 +183,7 @@ impl Writer {
         {
             // The API server names who wrote it beside us.
             let note = format!("the Clearance is the operator's alone, and is put back: {}", status.message);
-            self.tell(&reference::<Clearance>(None, CLEARANCE, ""), &[Notice { warning: true, reason: "PutBack".into(), note }]).await;
+            self.tell(&reference::<Clearance>(None, CLEARANCE, ""), &[Notice::deed(Reason::PutBack, note)]).await;
             written = clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(&object)).await;
         }
         let stored = match written {
@@ -233,8 +230,7 @@ impl Writer {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         gone_is_fine(pods.delete(&name, &only(uid.clone())).await)?;
         let note = "waited without the selector of its sensitivity level; deleted so that its controller makes it again with it".to_owned();
-        self.tell(&reference::<Pod>(Some(namespace), &name, &uid), &[Notice { warning: false, reason: "SelectorMissing".into(), note }])
-            .await;
+        self.tell(&reference::<Pod>(Some(namespace), &name, &uid), &[Notice::deed(Reason::SelectorMissing, note)]).await;
         Ok(())
     }
 
@@ -271,13 +267,13 @@ impl Writer {
             }
             let event = Event {
                 type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-                reason: notice.reason.clone(),
+                reason: notice.reason.as_str().to_owned(),
                 note: Some(note),
                 action: "Assess".to_owned(),
                 secondary: None,
             };
             if let Err(error) = self.events.publish(&event, regarding).await {
-                warn!(name = regarding.name, reason = notice.reason, error = said(&error), "event not written");
+                warn!(name = regarding.name, reason = notice.reason.as_str(), error = said(&error), "event not written");
             }
         }
     }

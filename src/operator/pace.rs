@@ -72,6 +72,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::reasons::Reason;
     use crate::plan::Notice;
 
     fn status(name: &str, status: Value) -> Step {
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!(pace.due(vec![status("a", generation)]).len(), 1, "it speaks of another spec");
         let mut told = more();
         if let Step::WriteStatus { notices, .. } = &mut told {
-            notices.push(Notice { warning: true, reason: "Told".into(), note: "news".into() });
+            notices.push(Notice { warning: true, reason: Reason::PutBack, note: "news".into() });
         }
         assert_eq!(pace.due(vec![told]).len(), 1, "there is something to tell");
         assert_eq!(pace.next(), None, "nothing waits");

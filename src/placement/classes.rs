@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::ClassFacts;
 use crate::api::names::{CLOUD, MANAGED_BY};
+use crate::api::reasons::Reason;
 use crate::api::storage::{CloudStorage, VolumeNames};
 use crate::api::{ClearanceSpec, TrustedCloudSpec};
 use crate::trust::Problem;
@@ -215,14 +216,14 @@ pub fn closed_to<'a>(clearance: &ClearanceSpec, levels: &BTreeSet<&str>, all: im
 
 impl Standing {
     /// One word, for statuses.
-    pub fn as_str(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::InPlace => "InPlace",
-            Self::Missing => "Missing",
-            Self::Altered => "Altered",
-            Self::NotOurs => "NotOurs",
-            Self::OtherDriver(_) => "OtherDriver",
-            Self::Shared(_) => "Shared",
+            Self::InPlace => Reason::InPlace,
+            Self::Missing => Reason::Missing,
+            Self::Altered => Reason::Altered,
+            Self::NotOurs => Reason::NotOurs,
+            Self::OtherDriver(_) => Reason::OtherDriver,
+            Self::Shared(_) => Reason::Shared,
         }
     }
 }
@@ -257,7 +258,7 @@ mod tests {
     fn standings(clouds: &[(&str, TrustedCloudSpec)], there: &[ClassFacts]) -> Vec<String> {
         let classes = classes(clouds, there);
         let all = clouds.iter().flat_map(|(cloud, _)| classes.standings(cloud).iter().map(move |(name, standing)| (cloud, name, standing)));
-        all.map(|(cloud, name, standing)| format!("{cloud} {name} {}", standing.as_str())).collect()
+        all.map(|(cloud, name, standing)| format!("{cloud} {name} {}", standing.reason().as_str())).collect()
     }
 
     fn classes(clouds: &[(&str, TrustedCloudSpec)], there: &[ClassFacts]) -> Classes {

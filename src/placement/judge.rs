@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::VolumeFacts;
 use crate::api::ClearanceSpec;
+use crate::api::reasons::Reason;
 
 /// Where a pod or a claim is, against where it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,16 +74,16 @@ pub enum Why {
 
 impl Why {
     /// The reason as one word, for status and events.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::UnknownLevel { .. } => "UnknownLevel",
-            Self::NodeUnknown { .. } => "NodeUnknown",
-            Self::NodeNotCleared { .. } => "NodeNotCleared",
-            Self::ClassUnknown { .. } => "ClassUnknown",
-            Self::ClassNotCleared { .. } => "ClassNotCleared",
-            Self::OtherDriver { .. } => "OtherDriver",
-            Self::VolumeElsewhere { .. } => "VolumeElsewhere",
-            Self::AttachedElsewhere { .. } => "AttachedElsewhere",
+            Self::UnknownLevel { .. } => Reason::UnknownLevel,
+            Self::NodeUnknown { .. } => Reason::NodeUnknown,
+            Self::NodeNotCleared { .. } => Reason::NodeNotCleared,
+            Self::ClassUnknown { .. } => Reason::ClassUnknown,
+            Self::ClassNotCleared { .. } => Reason::ClassNotCleared,
+            Self::OtherDriver { .. } => Reason::OtherDriver,
+            Self::VolumeElsewhere { .. } => Reason::VolumeElsewhere,
+            Self::AttachedElsewhere { .. } => Reason::AttachedElsewhere,
         }
     }
 }

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::ClearanceSpec;
+use crate::api::conditions::DEEDS;
+use crate::api::reasons::Reason;
 use crate::guard::{AdmissionObject, Kind};
 use crate::plan::snapshot::Versions;
 
@@ -178,9 +180,18 @@ pub struct Notice {
     /// Whether it is a warning.
     pub warning: bool,
     /// Reason, one word.
-    pub reason: String,
+    pub reason: Reason,
     /// Sentence.
     pub note: String,
+}
+
+impl Notice {
+    /// Of something that the operator did.
+    pub fn deed(reason: Reason, note: String) -> Self {
+        let found = DEEDS.iter().find(|(deed, _)| *deed == reason);
+        debug_assert!(found.is_some(), "{reason:?} is not in the table of deeds");
+        Self { warning: found.is_some_and(|(_, warns)| *warns), reason, note }
+    }
 }
 
 impl Step {

@@ -12,6 +12,7 @@ use super::settings::settings;
 use super::snapshot::{Host, Outcome, Read, Snapshot, Table};
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
+use crate::api::reasons::Reason;
 use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
 use crate::api::{DataDeclaration, SensitivityLevel};
 use crate::guard;
@@ -146,15 +147,15 @@ impl<'a> View<'a> {
 
     /// Why work is not done yet, as reason and message: a write failed that concerns everything, or one that `concerns` the
     /// object in question, or a kind cannot be read. What fails for one tenant must not keep the others waiting.
-    pub(super) fn under_way(&self, concerns: impl Fn(&str) -> bool) -> Option<(String, String)> {
+    pub(super) fn under_way(&self, concerns: impl Fn(&str) -> bool) -> Option<(Reason, String)> {
         if let Some((key, error)) = self.snapshot.failures.iter().find(|(key, _)| is_guard(key) || concerns(key)) {
-            return Some(("WriteFailed".to_owned(), format!("writing {key} failed and is tried again: {error}")));
+            return Some((Reason::WriteFailed, format!("writing {key} failed and is tried again: {error}")));
         }
         let stale = &self.snapshot.stale;
         (!stale.is_empty()).then(|| {
             let renewal = if trust_may_be_old(self.snapshot) { ", and no clearance is renewed" } else { "" };
             let message = format!("{} cannot be read at the moment: what is known of them is kept{renewal}", listed(stale));
-            ("WatchBroken".to_owned(), message)
+            (Reason::WatchBroken, message)
         })
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::api::reasons::Reason;
+
 /// State of a qualification at an instant. The order is that of the rule "the first that applies".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QualificationState {
@@ -35,17 +37,22 @@ impl QualificationState {
 
     /// The name, as in status and conditions.
     pub const fn as_str(self) -> &'static str {
+        self.reason().as_str()
+    }
+
+    /// The same as the reason of a condition.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Candidate => "Candidate",
-            Self::Withdrawn => "Withdrawn",
-            Self::Suspended => "Suspended",
-            Self::NotYetValid => "NotYetValid",
-            Self::Expired => "Expired",
-            Self::Stale => "Stale",
-            Self::OutOfScope => "OutOfScope",
-            Self::Broken => "Broken",
-            Self::Expiring => "Expiring",
-            Self::Valid => "Valid",
+            Self::Candidate => Reason::Candidate,
+            Self::Withdrawn => Reason::Withdrawn,
+            Self::Suspended => Reason::Suspended,
+            Self::NotYetValid => Reason::NotYetValid,
+            Self::Expired => Reason::Expired,
+            Self::Stale => Reason::Stale,
+            Self::OutOfScope => Reason::OutOfScope,
+            Self::Broken => Reason::Broken,
+            Self::Expiring => Reason::Expiring,
+            Self::Valid => Reason::Valid,
         }
     }
 }

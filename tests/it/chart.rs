@@ -1,6 +1,6 @@
 //! The Helm chart: what it renders, and a release of it with the real Helm on a real control plane.
 
-mod files;
+pub mod files;
 mod life;
 mod render;
 

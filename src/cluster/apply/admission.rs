@@ -6,6 +6,7 @@ use kube::{Api, ResourceExt};
 
 use super::{WriteError, Writer, gone_is_fine};
 use crate::api::names::{FIELD_MANAGER, GUARD};
+use crate::api::reasons::Reason;
 use crate::guard::{AdmissionObject, Kind};
 use crate::plan::{Notice, with_defaults};
 
@@ -72,7 +73,7 @@ impl Writer {
             ..ObjectReference::default()
         };
         let note = format!("was changed by {editor:?} and is put back: sensitive namespaces rest on it");
-        self.tell(&regarding, &[Notice { warning: true, reason: "PutBack".into(), note }]).await;
+        self.tell(&regarding, &[Notice::deed(Reason::PutBack, note)]).await;
     }
 }
 

@@ -1,8 +1,9 @@
 //! The status of a cloud.
 
-use super::conditions::{Conditions, Truth};
+use super::conditions::Conditions;
 use super::storage;
-use crate::api::conditions::QUALIFIED;
+use crate::api::conditions::{QUALIFIED, Truth};
+use crate::api::reasons::Reason;
 use crate::api::trusted_cloud::{NodeCount, QualificationStatus, UnmetRequirement};
 use crate::api::{TrustedCloud, TrustedCloudStatus};
 use crate::placement::Belonging;
@@ -27,7 +28,7 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
     storage::ready(view, name, &mut conditions);
 
     let Some(standing) = view.assessment.clouds.get(name) else {
-        conditions.set(QUALIFIED, Truth::Unknown, "InvalidSpec", "the spec must be corrected first");
+        conditions.set(QUALIFIED, Truth::Unknown, Reason::InvalidSpec, "the spec must be corrected first");
         let (conditions, notices) = conditions.finish();
         let observed_generation = cloud.metadata.generation.unwrap_or_default();
         return (TrustedCloudStatus { observed_generation, conditions, nodes: Some(nodes), ..TrustedCloudStatus::default() }, notices);
@@ -36,9 +37,9 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
     match best {
         Some(best) => {
             let truth = if best.counts { Truth::True } else { Truth::False };
-            conditions.set(QUALIFIED, truth, best.state.as_str(), format!("{}: {}", best.name(), best.words));
+            conditions.set(QUALIFIED, truth, best.state.reason(), format!("{}: {}", best.name(), best.words));
         }
-        None => conditions.set(QUALIFIED, Truth::False, "NoQualification", "spec.qualifications is empty"),
+        None => conditions.set(QUALIFIED, Truth::False, Reason::NoQualification, "spec.qualifications is empty"),
     }
 
     let unmet = standing.levels.iter().filter_map(|(level, answer)| Some((level, answer.as_ref().err()?))).flat_map(|(level, unmet)| {

@@ -3,11 +3,12 @@
 use jiff::civil::Date;
 use kube::ResourceExt;
 
-use super::conditions::{Conditions, Truth};
+use super::conditions::Conditions;
 use super::level::{compliant, enforced};
 use super::storage;
-use crate::api::conditions::{CONFLICT, REVIEW_DUE};
+use crate::api::conditions::{CONFLICT, REVIEW_DUE, Truth, VIOLATIONS};
 use crate::api::data_declaration::Violation;
+use crate::api::reasons::Reason;
 use crate::api::{DataDeclaration, DataDeclarationStatus};
 use crate::plan::steps::Notice;
 use crate::plan::view::{View, count, listed};
@@ -44,9 +45,13 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
         kind: kind.to_owned(),
         name: key.split_once('/').map_or(key.as_str(), |(_, name)| name).to_owned(),
         node,
-        reason: why.reason().to_owned(),
+        reason: why.reason().as_str().to_owned(),
     });
-    let violations = violations.collect();
+    let violations: Vec<_> = violations.collect();
+    debug_assert!(
+        violations.iter().all(|bad| VIOLATIONS.iter().any(|known| known.as_str() == bad.reason)),
+        "{violations:?} are not all in the table"
+    );
     let (conditions, notices) = conditions.finish();
     let observed_generation = declaration.metadata.generation.unwrap_or_default();
     let (pods, claims) = (found.tally, found.claims);
@@ -78,14 +83,14 @@ fn problems(view: &View<'_>, declaration: &DataDeclaration) -> Vec<Problem> {
 fn review_due(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Conditions<'_>) {
     let Some(date) = declaration.spec.review_by else { return };
     match end_of_day(date, &declaration.spec.time_zone) {
-        Ok(end) if view.now < end => conditions.set(REVIEW_DUE, Truth::False, "Current", format!("to be reviewed by {date}")),
+        Ok(end) if view.now < end => conditions.set(REVIEW_DUE, Truth::False, Reason::Current, format!("to be reviewed by {date}")),
         Ok(_) => conditions.set(
             REVIEW_DUE,
             Truth::True,
-            "ReviewOverdue",
+            Reason::ReviewOverdue,
             format!("review was due by {date}: look at this declaration again and set spec.reviewBy"),
         ),
-        Err(_) => conditions.set(REVIEW_DUE, Truth::Unknown, "InvalidSpec", "the spec must be corrected first"),
+        Err(_) => conditions.set(REVIEW_DUE, Truth::Unknown, Reason::InvalidSpec, "the spec must be corrected first"),
     }
 }
 
@@ -116,5 +121,5 @@ fn conflict(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Con
         listed(&both),
         others.join(" and "),
     );
-    conditions.set(CONFLICT, Truth::True, "SeveralLevels", message);
+    conditions.set(CONFLICT, Truth::True, Reason::SeveralLevels, message);
 }

@@ -1,8 +1,9 @@
 //! The status of a level.
 
-use super::conditions::{Conditions, Truth};
+use super::conditions::Conditions;
 use super::storage;
-use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE, SCHEDULABLE};
+use crate::api::conditions::{COMPLIANT, ENFORCED, SATISFIABLE, SCHEDULABLE, Truth};
+use crate::api::reasons::Reason;
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::{SensitivityLevel, SensitivityLevelStatus};
 use crate::plan::pods::Found;
@@ -70,14 +71,14 @@ fn starving(found: &Found) -> Option<String> {
 fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut Conditions<'_>) {
     let contradictions = view.register.contradictions(name);
     if !view.register.level_problems(name).is_empty() {
-        conditions.set(SATISFIABLE, Truth::Unknown, "InvalidSpec", "the spec must be corrected first");
+        conditions.set(SATISFIABLE, Truth::Unknown, Reason::InvalidSpec, "the spec must be corrected first");
     } else if !contradictions.is_empty() {
         let message = contradictions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        conditions.set(SATISFIABLE, Truth::False, "Contradictory", message);
+        conditions.set(SATISFIABLE, Truth::False, Reason::Contradictory, message);
     } else if !clouds.is_empty() {
-        conditions.set(SATISFIABLE, Truth::True, "CloudsCleared", format!("satisfied by {}", listed(clouds)));
+        conditions.set(SATISFIABLE, Truth::True, Reason::CloudsCleared, format!("satisfied by {}", listed(clouds)));
     } else {
-        conditions.set(SATISFIABLE, Truth::False, "NoEligibleCloud", no_cloud(view, name));
+        conditions.set(SATISFIABLE, Truth::False, Reason::NoEligibleCloud, no_cloud(view, name));
     }
 }
 
@@ -85,7 +86,7 @@ fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut 
 fn schedulable(view: &View<'_>, found: &Found, nodes: usize, conditions: &mut Conditions<'_>) {
     let waiting: Vec<_> = found.waiting.iter().filter(|waiting| waiting.is_news(view.now)).collect();
     let Some(first) = waiting.first() else {
-        return conditions.set(SCHEDULABLE, Truth::True, "NoPodWaits", "no pod has waited for a node for a minute");
+        return conditions.set(SCHEDULABLE, Truth::True, Reason::NoPodWaits, "no pod has waited for a node for a minute");
     };
     let message = format!(
         "{} waiting for a node, and {} cleared; {} since {}: {}. Add nodes to a cloud that is cleared, or make room on those",
@@ -95,7 +96,7 @@ fn schedulable(view: &View<'_>, found: &Found, nodes: usize, conditions: &mut Co
         first.since,
         first.why.trim_end_matches('.')
     );
-    conditions.set(SCHEDULABLE, Truth::False, "NoRoom", message);
+    conditions.set(SCHEDULABLE, Truth::False, Reason::NoRoom, message);
 }
 
 /// Names the cloud that lacks least, and what it lacks.
@@ -122,28 +123,33 @@ pub(super) fn enforced(view: &View<'_>, level: &str, conditions: &mut Conditions
         (None, _) => conditions.set(
             ENFORCED,
             Truth::False,
-            "UnknownLevel",
+            Reason::UnknownLevel,
             "the level does not exist, so the API server refuses every pod concerned",
         ),
         (Some(Enforcement::Audit), _) => {
             conditions.set(
                 ENFORCED,
                 Truth::False,
-                "AuditOnly",
+                Reason::AuditOnly,
                 "enforcement is Audit: violations are written to the audit log and refused nowhere",
             );
         }
         (Some(Enforcement::Warn), _) => {
-            conditions.set(ENFORCED, Truth::False, "Warning", "enforcement is Warn: whoever violates the level is warned and not refused");
+            conditions.set(
+                ENFORCED,
+                Truth::False,
+                Reason::Warning,
+                "enforcement is Warn: whoever violates the level is warned and not refused",
+            );
         }
         (Some(Enforcement::Enforce), _) if !view.guarded => {
-            conditions.set(ENFORCED, Truth::False, "PolicyMissing", "the Clearance, a policy or a binding is missing or altered");
+            conditions.set(ENFORCED, Truth::False, Reason::PolicyMissing, "the Clearance, a policy or a binding is missing or altered");
         }
-        (Some(Enforcement::Enforce), Some(Outcome::Holds(text))) => conditions.set(ENFORCED, Truth::True, "ProbeRefused", text),
-        (Some(Enforcement::Enforce), Some(Outcome::Open(what))) => conditions.set(ENFORCED, Truth::False, "ProbeAdmitted", what),
-        (Some(Enforcement::Enforce), Some(Outcome::Unclear(why))) => conditions.set(ENFORCED, Truth::Unknown, "ProbeUnclear", why),
+        (Some(Enforcement::Enforce), Some(Outcome::Holds(text))) => conditions.set(ENFORCED, Truth::True, Reason::ProbeRefused, text),
+        (Some(Enforcement::Enforce), Some(Outcome::Open(what))) => conditions.set(ENFORCED, Truth::False, Reason::ProbeAdmitted, what),
+        (Some(Enforcement::Enforce), Some(Outcome::Unclear(why))) => conditions.set(ENFORCED, Truth::Unknown, Reason::ProbeUnclear, why),
         (Some(Enforcement::Enforce), None) => {
-            conditions.set(ENFORCED, Truth::Unknown, "ProbePending", "the API server was not yet seen to refuse a violation");
+            conditions.set(ENFORCED, Truth::Unknown, Reason::ProbePending, "the API server was not yet seen to refuse a violation");
         }
     }
 }
@@ -159,14 +165,19 @@ pub(super) fn compliant(found: &Found, conditions: &mut Conditions<'_>) {
             let volumes = count(found.unpinned, "volume");
             format!(" ({volumes} without the node affinity of their cloud, made before they would have got it)")
         });
-        conditions.set(COMPLIANT, Truth::True, "PlacedWell", [Some(pods), claims, unpinned].into_iter().flatten().collect::<String>());
+        conditions.set(
+            COMPLIANT,
+            Truth::True,
+            Reason::PlacedWell,
+            [Some(pods), claims, unpinned].into_iter().flatten().collect::<String>(),
+        );
         return;
     }
     let pods = found.violations.iter().map(|violation| format!("{} on {}: {}", violation.pod, violation.node, violation.why));
     let pods = some_of("pod", "nodes that are not cleared", found.violations.len(), pods);
     let claims = found.stranded.iter().map(|stranded| format!("{}: {}", stranded.claim, stranded.why));
     let claims = some_of("claim", "storage that is not cleared", found.stranded.len(), claims);
-    conditions.set(COMPLIANT, Truth::False, "PlacedBadly", [pods, claims].into_iter().flatten().collect::<Vec<_>>().join("; "));
+    conditions.set(COMPLIANT, Truth::False, Reason::PlacedBadly, [pods, claims].into_iter().flatten().collect::<Vec<_>>().join("; "));
 }
 
 /// How many there are, and the first of them; none if there are none.

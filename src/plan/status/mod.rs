@@ -14,6 +14,7 @@ use self::conditions::Conditions;
 use super::snapshot::Malformed;
 use super::steps::{Notice, Step};
 use super::view::View;
+use crate::api::reasons::Reason;
 
 /// A step for every object whose status does not say what was found.
 pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
@@ -71,7 +72,7 @@ fn malformed_step(view: &View<'_>, kind: &'static str, malformed: &Malformed) ->
         "{}: write the object again in the form of its CRD, with kubectl replace or patch; until then it counts for nothing",
         malformed.error
     );
-    conditions.stalled("Malformed", &message);
+    conditions.stalled(Reason::Malformed, &message);
     let (found, notices) = conditions.finish();
     let unchanged = malformed.conditions == found;
     let status: Value = json!({"observedGeneration": metadata.generation, "conditions": found});

@@ -1,7 +1,8 @@
 //! What statuses say of storage: whether the classes of a cloud are in place, and which data must move.
 
-use super::conditions::{Conditions, Truth};
-use crate::api::conditions::{MIGRATION_REQUIRED, STORAGE_READY};
+use super::conditions::Conditions;
+use crate::api::conditions::{CLASS_STATES, MIGRATION_REQUIRED, STORAGE_READY, Truth};
+use crate::api::reasons::Reason;
 use crate::api::sensitivity_level::SensitivityLevelSpec;
 use crate::api::storage::{DriverUse, StorageClassStatus};
 use crate::api::{ClearanceSpec, TrustedCloud};
@@ -15,7 +16,8 @@ const NAMED: usize = 3;
 /// Where the classes of a cloud stand, for its status.
 pub(super) fn of_cloud(view: &View<'_>, name: &str) -> Vec<StorageClassStatus> {
     let standings = view.classes.standings(name).iter();
-    standings.map(|(name, standing)| StorageClassStatus { name: name.clone(), state: standing.as_str().to_owned() }).collect()
+    debug_assert!(standings.clone().all(|(_, standing)| CLASS_STATES.contains(&standing.reason())), "not all in the table");
+    standings.map(|(name, standing)| StorageClassStatus { name: name.clone(), state: standing.reason().as_str().to_owned() }).collect()
 }
 
 /// Whether the classes that a cloud names are as they should be. A cloud that names none has no such condition.
@@ -32,13 +34,13 @@ pub(super) fn ready(view: &View<'_>, name: &str, conditions: &mut Conditions<'_>
     let off: Vec<_> = standings.iter().filter(|(_, standing)| *standing != Standing::InPlace).collect();
     if let Some((class, error)) = failed.first() {
         let message = format!("class {class} could not be written and is tried again: {error}");
-        conditions.set(STORAGE_READY, Truth::False, "WriteFailed", message);
+        conditions.set(STORAGE_READY, Truth::False, Reason::WriteFailed, message);
     } else if let Some((_, first)) = off.first() {
         let message = off.iter().map(|(class, standing)| format!("class {class} {standing}")).collect::<Vec<_>>().join("; ");
-        let reason = if off.len() == 1 { first.as_str() } else { "SeveralClasses" };
+        let reason = if off.len() == 1 { first.reason() } else { Reason::SeveralClasses };
         conditions.set(STORAGE_READY, Truth::False, reason, message);
     } else {
-        conditions.set(STORAGE_READY, Truth::True, "ClassesInPlace", format!("{} in place", several(standings.len(), "class", "es")));
+        conditions.set(STORAGE_READY, Truth::True, Reason::ClassesInPlace, format!("{} in place", several(standings.len(), "class", "es")));
     }
 }
 
@@ -85,7 +87,7 @@ pub(super) fn migration(view: &View<'_>, level: &str, found: &Found, conditions:
         count(found.stranded.len(), "claim"),
         size(bytes),
     );
-    conditions.set(MIGRATION_REQUIRED, Truth::True, "ClaimsElsewhere", message);
+    conditions.set(MIGRATION_REQUIRED, Truth::True, Reason::ClaimsElsewhere, message);
 }
 
 /// `1 class`, `2 classes`.

@@ -31,7 +31,7 @@ fn a_level_that_is_not_enforced_by_choice_is_no_bad_news() {
         .into_iter()
         .filter_map(|step| if let Step::WriteStatus { kind: "SensitivityLevel", notices, .. } = step { Some(notices) } else { None })
         .flatten()
-        .map(|notice| notice.reason)
+        .map(|notice| notice.reason.as_str().to_owned())
         .collect();
     assert_eq!(told, ["PlacedBadly"]);
 }

@@ -27,14 +27,14 @@ fn names(folder: &str) -> BTreeSet<String> {
 }
 
 /// A value of the chart: its path, its default, and what it is for.
-struct Described {
-    path: String,
-    default: String,
-    what: String,
+pub struct Described {
+    pub path: String,
+    pub default: String,
+    pub what: String,
 }
 
 /// Every value, from the comments above it.
-fn described() -> Vec<Described> {
+pub fn described() -> Vec<Described> {
     let mut found = Vec::new();
     let mut groups: Vec<&str> = Vec::new();
     let mut comment: Vec<&str> = Vec::new();
@@ -144,8 +144,8 @@ fn the_version_of_the_chart_is_that_of_the_operator() {
     assert_eq!((&chart["version"], &chart["appVersion"]), (&env!("CARGO_PKG_VERSION").into(), &env!("CARGO_PKG_VERSION").into()));
 }
 
-/// The names of all metrics that the operator has, as Prometheus stores them.
-fn metrics() -> BTreeSet<String> {
+/// All metrics that the operator has, each with a value.
+pub fn filled_metrics() -> Metrics {
     let metrics = Metrics::default();
     let one = || "one".to_owned();
     let now = Timestamp::UNIX_EPOCH;
@@ -161,7 +161,12 @@ fn metrics() -> BTreeSet<String> {
     metrics.probed(&Outcome::Holds(one()));
     metrics.written("Node", true);
     metrics.watch_failed("nodes");
-    let text = metrics.text();
+    metrics
+}
+
+/// Their names, as Prometheus stores them.
+fn metrics() -> BTreeSet<String> {
+    let text = filled_metrics().text();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
 }
