@@ -1,5 +1,6 @@
 //! `rempart run`.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,9 +33,9 @@ pub(super) struct Arguments {
     /// Namespace that the operator runs in
     #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system")]
     namespace: String,
-    /// Name under which it reports events and holds the lease; every replica needs its own
-    #[arg(long, env = "POD_NAME", default_value = "rempart")]
-    instance: String,
+    /// Name under which it reports events and holds the lease; every replica needs its own. Without one, each start makes a new one
+    #[arg(long, env = "POD_NAME")]
+    instance: Option<String>,
     /// Address of /healthz, /readyz and /metrics; "none" to serve none
     #[arg(long, env = "REMPART_LISTEN", default_value = "[::]:8080", value_parser = listen)]
     listen: Listen,
@@ -103,6 +104,11 @@ impl Arguments {
     }
 }
 
+/// A name that no other process has: of two with the same, each would take the other's lease for its own.
+fn new_instance() -> String {
+    format!("rempart-{:x}", RandomState::new().hash_one(std::process::id()))
+}
+
 #[tokio::main]
 pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<Followed>) -> Result<(), Failure> {
     let wrong = |message| Failure { code: USAGE, message };
@@ -118,8 +124,9 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
         let hangup = signal(SignalKind::hangup()).map_err(|error| unreadable(&error))?;
         tokio::spawn(file.follow(started, logged, metrics.clone(), hangup));
     }
+    let instance = arguments.instance.clone().unwrap_or_else(new_instance);
     let (kubeconfig, context) = (arguments.kubeconfig.as_deref(), arguments.context.clone());
-    let connected = cluster::connect(kubeconfig, context, arguments.apiservers.clone(), &arguments.instance);
+    let connected = cluster::connect(kubeconfig, context, arguments.apiservers.clone(), &instance);
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
     let host = tokio::select! {
         host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants) => host.map_err(|error| unreadable(&error))?,
@@ -127,13 +134,7 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
     };
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
 
-    let settings = operator::Settings {
-        listen: arguments.listen.0,
-        probe_every: arguments.probe_every,
-        instance: arguments.instance.clone(),
-        terms,
-        metrics,
-    };
+    let settings = operator::Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance, terms, metrics };
     let outcome = operator::run(client, apiservers, host, settings, stop).await;
     outcome.map_err(|error| Failure {
         code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },

@@ -1,5 +1,6 @@
 //! Two operators, as installed: both watch, one writes, and the other goes on where it stops.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -322,6 +323,22 @@ async fn a_leader_that_stood_still_while_another_took_over_writes_nothing_when_i
     assert_eq!(writers(&writes), ["rempart-a", "rempart-b"]);
     let (_, metrics) = first.asked("/metrics").await;
     assert!(metrics.contains("\nrempart_leader 0\n") && !metrics.contains("rempart_cleared_nodes{"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_nobody_named_one_leads() {
+    let world = World::installed("replicas-unnamed").await;
+    let launch = |number: u32| {
+        let log = world.cluster.dir().join(format!("unnamed-{number}.log"));
+        let mut command = world.command();
+        command.env_remove("POD_NAME").stderr(File::create(&log).expect("the folder of the cluster is writable"));
+        Replica { name: format!("unnamed-{number}"), process: command.spawn().expect("the operator starts"), log }
+    };
+    let first = launch(1);
+    first.wait_for_log(LEADING).await;
+    let second = launch(2);
+    second.wait_for_log("standing by").await;
+    assert!(!second.log().contains(LEADING));
 }
 
 /// A replica that has not heard that trust is over takes over at once.

@@ -78,11 +78,11 @@ impl World {
         self.operator = Some(self.spawn(flags, &self.log));
     }
 
-    /// Starts a process of the operator that belongs to the caller.
+    /// Starts a process of the operator that belongs to the caller, in a pod that is called `rempart` unless a flag says otherwise.
     pub fn spawn(&self, flags: &[&str], log: &Path) -> Child {
         let log = File::create(log).expect("the folder of the cluster is writable");
         let mut command = self.command();
-        command.args(["--log", "info,rempart::operator=debug"]).args(flags).stdout(Stdio::null()).stderr(log);
+        command.env("POD_NAME", "rempart").args(["--log", "info,rempart::operator=debug"]).args(flags).stdout(Stdio::null()).stderr(log);
         command.spawn().expect("the operator starts")
     }
 
