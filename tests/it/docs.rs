@@ -1,7 +1,9 @@
-//! The book under `docs/`: nothing in it leads nowhere, and what is made of the code is up to date.
+//! The book under `docs/`: nothing in it leads nowhere, what is made of the code is up to date, and its commands do what it says.
 
+mod commands;
 mod fields;
 mod links;
+mod messages;
 mod reference;
 
 use std::fs;
