@@ -7,7 +7,7 @@ RELEASE := target/release/rempart
 MDBOOK_VERSION := 0.5.4
 MDBOOK := .local/bin/mdbook
 
-.PHONY: help build test fmt lint unit integration rights soak bench crds chart reference docs demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ soak: $(CLUSTER) ## what takes long: every test that `make test` leaves out or s
 bench: $(CLUSTER) ## what Rempart costs and how fast it is, into benches/results/; on a machine that does nothing else
 	@$(CLUSTER) build
 	@scripts/bench
+
+sbom: ## what is in the program, as CycloneDX: target/release/rempart_bin.cdx.json
+	cargo install --quiet --locked --root .local --version 0.5.9 cargo-cyclonedx
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .local/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps
+	mkdir -p target/release && mv rempart_bin.cdx.json target/release/
 
 crds: ## write crds/ from the types
 	REMPART_WRITE_CRDS=1 cargo test --locked --lib crds_are_up_to_date
