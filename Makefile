@@ -35,7 +35,7 @@ unit: ## what needs no cluster
 # One run of the test runner, so that its summary counts everything; then what only the whole of it can show.
 integration: $(CLUSTER)
 	@$(CLUSTER) build
-	@$(CLUSTER) helm >/dev/null
+	@for tool in helm promtool kstatus; do $(CLUSTER) $$tool >/dev/null || exit; done
 	@rm -rf target/tmp/rights
 	cargo test --locked --lib --test it
 	@$(MAKE) --no-print-directory rights

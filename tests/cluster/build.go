@@ -153,7 +153,7 @@ func (m module) build(ctx context.Context, folder string, progress *progress) er
 	}
 	for _, c := range m.programs {
 		err := progress.step(c.name, func() error {
-			_, err := m.goTool(ctx, "build", "-mod=readonly", "-trimpath", "-ldflags", m.linkerFlags(),
+			_, err := m.goTool(ctx, "build", "-mod=readonly", "-trimpath", "-tags", m.tags, "-ldflags", m.linkerFlags(),
 				"-o", filepath.Join(unfinished, c.name), c.pkg)
 			return err
 		})

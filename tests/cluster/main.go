@@ -24,6 +24,8 @@ const usage = `usage: cluster COMMAND [FLAGS]
                                             run one in the background; prints its kubeconfig
   down  --dir DIR                           end it
   helm                                      compile Helm if the cache lacks it; prints where it is
+  promtool                                  compile promtool if the cache lacks it; prints where it is
+  kstatus                                   the same for a program around kstatus
   credential --dir DIR --user NAME [--group GROUP]... [--apiserver I] [--out FILE]
                                             write a kubeconfig for a user of the cluster
   serviceaccount-kubeconfig --dir DIR -n NAMESPACE NAME [--apiserver I] [--out FILE]
@@ -66,6 +68,10 @@ func run(ctx context.Context, arguments []string) error {
 		return err
 	case "helm":
 		return helmCommand(ctx)
+	case "promtool":
+		return toolCommand(ctx, promtoolModule)
+	case "kstatus":
+		return toolCommand(ctx, kstatusModule)
 	case "serve":
 		return serveCommand(ctx, arguments)
 	case "up":

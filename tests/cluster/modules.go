@@ -27,6 +27,10 @@ type module struct {
 	version string
 	// stages says that kwok's Stage documents are to be kept beside the binary.
 	stages bool
+	// tags are those of the build.
+	tags string
+	// sources are the files of a program that is ours.
+	sources []string
 }
 
 type program struct{ name, pkg string }
@@ -72,11 +76,36 @@ func helmModule(root string) module {
 	}
 }
 
+// promtoolModule is no part of a control plane either; `cluster promtool` builds it for the tests of alerts and metrics. What
+// would discover what to scrape is left out: that is most of it, and needs the clients of every cloud.
+func promtoolModule(root string) module {
+	return module{
+		name:     "promtool",
+		dir:      filepath.Join(root, "promtool"),
+		programs: []program{{"promtool", "github.com/prometheus/prometheus/cmd/promtool"}},
+		tags:     "remove_all_sd",
+	}
+}
+
+// kstatusModule is a program of ours around the library by which Flux, Argo CD and Helm judge objects; `cluster kstatus`
+// builds it for the tests of statuses.
+func kstatusModule(root string) module {
+	return module{
+		name:     "kstatus",
+		dir:      filepath.Join(root, "kstatus"),
+		programs: []program{{"kstatus", "."}},
+		sources:  []string{"main.go"},
+	}
+}
+
 // key names the module's folder in the cache. It changes with every byte that decides what is built.
 func (m module) key() (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, recipe, m.name, m.programs)
-	for _, name := range []string{"go.mod", "go.sum"} {
+	if m.tags != "" {
+		fmt.Fprintln(hash, m.tags)
+	}
+	for _, name := range append([]string{"go.mod", "go.sum"}, m.sources...) {
 		content, err := os.ReadFile(filepath.Join(m.dir, name))
 		if err != nil {
 			return "", err

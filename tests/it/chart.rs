@@ -1,5 +1,6 @@
 //! The Helm chart: what it renders, and a release of it with the real Helm on a real control plane.
 
+mod alerts;
 pub mod files;
 mod life;
 mod render;
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+pub use self::alerts::{PROMTOOL, rules};
 use crate::cluster::{supervisor, yaml};
 
 /// Where the chart is.
@@ -33,6 +35,12 @@ fn try_render(flags: &[&str]) -> Result<String, String> {
 
 fn render(flags: &[&str]) -> String {
     try_render(&[&["--namespace", "rempart-system"], flags].concat()).unwrap_or_else(|said| panic!("{flags:?}: {said}"))
+}
+
+/// The dashboard for Grafana.
+pub fn dashboard() -> Value {
+    let file = std::fs::read_to_string(format!("{CHART}/files/dashboard.json")).expect("it is in the chart");
+    serde_json::from_str(&file).expect("it is JSON")
 }
 
 fn objects(flags: &[&str]) -> Vec<Value> {
