@@ -13,6 +13,7 @@ mod docs;
 mod guard;
 mod history;
 mod house;
+mod kstatus;
 mod mounted;
 mod operator;
 mod proxy;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod clearance;
+mod kstatus;
 mod labels;
 mod large;
 mod order;

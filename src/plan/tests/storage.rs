@@ -2,7 +2,7 @@ use super::*;
 use crate::api::conditions::{COMPLIANT, MIGRATION_REQUIRED, STORAGE_READY};
 use crate::placement::{ClaimFacts, VolumeFacts};
 
-fn with_storage(name: &str, storage: Value) -> Value {
+pub(super) fn with_storage(name: &str, storage: Value) -> Value {
     let mut spec = snc(name);
     spec["storage"] = storage;
     spec
@@ -13,13 +13,13 @@ fn block() -> Value {
 }
 
 impl World {
-    fn class(mut self, name: &str, driver: &str) -> Self {
+    pub(super) fn class(mut self, name: &str, driver: &str) -> Self {
         let class = ClassFacts { name: name.into(), uid: name.into(), driver: driver.into(), ..ClassFacts::default() };
         Arc::make_mut(&mut self.0.storage_classes).insert(name.into(), Arc::new(class));
         self
     }
 
-    fn claim(mut self, namespace: &str, name: &str, class: &str, bytes: u64) -> Self {
+    pub(super) fn claim(mut self, namespace: &str, name: &str, class: &str, bytes: u64) -> Self {
         let volume = format!("pvc-{namespace}-{name}");
         let claim = ClaimFacts {
             namespace: namespace.into(),

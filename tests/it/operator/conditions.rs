@@ -9,25 +9,11 @@ use serde_json::{Value, json};
 
 use super::world::{World, condition, interne, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, wait_until};
+use crate::kstatus::standing;
 
 const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/snc";
 const LEVEL: &str = "/apis/rempart.dev/v1alpha1/sensitivitylevels/restreint";
 const DECLARATION: &str = "/apis/rempart.dev/v1alpha1/namespaces/emr/datadeclarations/records";
-
-/// What Flux, Argo CD and Helm make of an object: the generic rules of kstatus (kubernetes-sigs/cli-utils, `pkg/kstatus/status`).
-fn kstatus(object: &Value) -> &'static str {
-    let metadata = &object["metadata"];
-    let observed = &object["status"]["observedGeneration"];
-    let holds = |type_: &str| condition(object, type_)["status"] == "True";
-    let rules = [
-        (!metadata["deletionTimestamp"].is_null(), "Terminating"),
-        (!observed.is_null() && *observed != metadata["generation"], "InProgress"),
-        (holds("Reconciling"), "InProgress"),
-        (holds("Stalled"), "Failed"),
-        (!condition(object, "Ready").is_null() && !holds("Ready"), "InProgress"),
-    ];
-    rules.into_iter().find_map(|(holds, standing)| holds.then_some(standing)).unwrap_or("Current")
-}
 
 fn declaration(spec: Value) -> Value {
     let spec = merged(json!({"level": "restreint", "dataOwner": "dpo@hospital.example", "reviewBy": "2099-06-30"}), spec);
@@ -38,7 +24,7 @@ fn declaration(spec: Value) -> Value {
 async fn wait_standing(world: &World, path: &str, wanted: &str, never: &str) -> Value {
     wait_until(&format!("{path} is {wanted}"), async || {
         let object = world.get(path).await?;
-        let found = kstatus(&object);
+        let found = standing(&object);
         assert_ne!(found, never, "{path} on its way to {wanted}: {object:#}");
         if found == wanted { Ok(object) } else { Err(format!("{found}: {:#}", object["status"])) }
     })
@@ -52,7 +38,7 @@ async fn a_sync_waits_for_what_is_new_fails_on_what_is_wrong_and_never_hangs_on_
     for path in [CLOUD, LEVEL, DECLARATION] {
         let object = world.get(path).await.unwrap();
         assert_eq!(object["status"]["observedGeneration"], -1, "{path}");
-        assert_eq!(kstatus(&object), "InProgress", "nobody has looked at {path} yet");
+        assert_eq!(standing(&object), "InProgress", "nobody has looked at {path} yet");
     }
     // One that runs where it may not, from before there was a level.
     apply(&world.admin, &[node("aws-1", "aws"), node("snc-1", "snc")]).await;
@@ -72,10 +58,10 @@ async fn a_sync_waits_for_what_is_new_fails_on_what_is_wrong_and_never_hangs_on_
         let path = path.trim_start_matches("/apis/rempart.dev/v1alpha1/");
         let object =
             world.wait_condition(path, "Compliant", "False", "PlacedBadly: 1 pod on nodes that are not cleared: emr/stray on aws-1").await;
-        assert_eq!(kstatus(&object), "Current", "{path} is not compliant, which concerns no sync");
+        assert_eq!(standing(&object), "Current", "{path} is not compliant, which concerns no sync");
     }
     let clearance = world.get("/apis/rempart.dev/v1alpha1/clearances/cluster").await.unwrap();
-    assert_eq!(kstatus(&clearance), "Current", "an object without status has nothing to wait for");
+    assert_eq!(standing(&clearance), "Current", "an object without status has nothing to wait for");
 
     for (path, wrong, right) in [
         (CLOUD, json!({"timeZone": "Europe/Pariss"}), json!({"timeZone": "Europe/Paris"})),
@@ -89,6 +75,9 @@ async fn a_sync_waits_for_what_is_new_fails_on_what_is_wrong_and_never_hangs_on_
         let object = wait_standing(&world, path, "Current", "Failed").await;
         assert_eq!(condition(&object, "Ready")["status"], "True", "{path}");
     }
+    // The declaration names it, so it stays for as long as that does.
+    world.delete(LEVEL).await;
+    assert_eq!(standing(&world.get(LEVEL).await.unwrap()), "Terminating");
 }
 
 #[tokio::test(flavor = "multi_thread")]
