@@ -15,6 +15,7 @@ mod input;
 mod killed;
 mod large;
 mod malformed;
+mod metrics;
 mod older;
 mod others;
 mod placed;

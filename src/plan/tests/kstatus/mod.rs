@@ -106,6 +106,18 @@ fn what_is_wrong_has_failed_and_what_was_corrected_has_not() {
 }
 
 #[test]
+fn what_names_something_that_is_not_there_has_failed_until_that_comes() {
+    let declared = json!({"level": "later"});
+    let mut extending = restreint();
+    extending["extends"] = json!(["later"]);
+    let world = hospital().declaration("emr", "records", &declared).level("restreint", &extending).settle(now());
+    for (kind, key) in [("DataDeclaration", "emr/records"), ("SensitivityLevel", "restreint")] {
+        assert_eq!(standing(&given_out(&world, kind, key)), "Failed", "{kind}");
+    }
+    assert_all("it has come", &world.level("later", &restreint()).settle(now()), "Current");
+}
+
+#[test]
 fn what_cannot_be_written_or_read_for_now_is_in_progress_and_never_failed() {
     let world = hospital().settle(now()).failing(&["Node/snc-1 +", "Node/snc-2 -", "Namespace/emr"]).settle(now());
     assert_all("writes that fail", &world, "InProgress");
