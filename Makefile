@@ -7,7 +7,7 @@ RELEASE := target/release/rempart
 MDBOOK_VERSION := 0.5.4
 MDBOOK := .local/bin/mdbook
 
-.PHONY: help build test fmt lint unit integration rights soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights otel soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ fmt:
 
 lint:
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features otel -- -D warnings
 	go vet -C tests/cluster .
 	go test -C tests/cluster .
 
@@ -43,7 +44,11 @@ integration: $(CLUSTER)
 rights: ## compare the rights in deploy/ with what the operator used in the last run of all tests
 	cargo test --locked --test it -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_other
 
-soak: $(CLUSTER) ## what takes long: every test that `make test` leaves out or samples; about an hour
+otel: $(CLUSTER) ## the test of the feature otel, which is not in the default build
+	@$(CLUSTER) build
+	cargo test --locked --features otel --test it -- operator::traces
+
+soak: $(CLUSTER) otel ## what takes long: every test that `make test` leaves out or samples; about an hour
 	@$(CLUSTER) build
 	cargo test --locked --lib --test it -- --ignored --nocapture soak_
 

@@ -122,7 +122,7 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
     let metrics = Metrics::default();
     if let Some(file) = file {
         let hangup = signal(SignalKind::hangup()).map_err(|error| unreadable(&error))?;
-        tokio::spawn(file.follow(started, logged, metrics.clone(), hangup));
+        tokio::spawn(file.follow(started, logged.clone(), metrics.clone(), hangup));
     }
     let instance = arguments.instance.clone().unwrap_or_else(new_instance);
     let (kubeconfig, context) = (arguments.kubeconfig.as_deref(), arguments.context.clone());
@@ -136,6 +136,8 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
 
     let settings = operator::Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance, terms, metrics };
     let outcome = operator::run(client, apiservers, host, settings, stop).await;
+    #[cfg(feature = "otel")]
+    logged.end().await;
     outcome.map_err(|error| Failure {
         code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },
         message: error.to_string(),

@@ -17,7 +17,7 @@ use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::{info, instrument, warn};
 
 use super::mandate::Mandate;
 use crate::api::names::{CLEARANCE, FIELD_MANAGER, GROUP, QUOTA, TOUCHED, VERSION};
@@ -86,6 +86,7 @@ impl Writer {
 
     /// Makes the writes, phase by phase. What permits is left out when the Clearance could not be written: labels without
     /// it would lead pods to nodes that the API server refuses.
+    #[instrument(level = "debug", skip_all, fields(steps = steps.len()))]
     pub async fn apply(&self, steps: Vec<Step>) -> Applied {
         let mut applied = Applied::default();
         let mut rest = steps.into_iter().peekable();
@@ -109,6 +110,7 @@ impl Writer {
         applied
     }
 
+    #[instrument(level = "debug", name = "write", skip_all, fields(what = step.key()))]
     async fn make(&self, step: Step) -> (Step, Result<(), Refusal>) {
         let key = step.key();
         let kind = key.split('/').next().unwrap_or_default().to_owned();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::Client;
 use serde_json::{Value, json};
+use tracing::instrument;
 
 use super::apiservers::ApiServers;
 use super::apply::said;
@@ -57,6 +58,7 @@ enum Seen {
 
 /// Asks every API server to let pods and claims of a sensitive namespace onto nodes and storage that are not cleared, which policies it uses, and to
 /// bind a pod to the node that only the present Clearance clears. As an error, what may be another in a moment.
+#[instrument(level = "debug", skip_all, ret(level = "debug"), err(Debug, level = "debug"))]
 pub async fn probe(servers: &ApiServers, aim: &Aim) -> Result<Outcome, Outcome> {
     let each = servers.each().await.map_err(|error| Outcome::Unclear(said(&error)))?;
     let seen = each.clients.iter().map(async |(address, client)| {

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{info, warn};
+use tracing::{info, instrument, warn};
 
 use crate::cluster::{LeaseError, LeaseStore, Mandate, Standing};
 
@@ -111,6 +111,7 @@ impl Candidate {
     }
 
     /// Does what there is to do about the lease, and says how long that will do.
+    #[instrument(level = "debug", name = "lease", skip_all)]
     async fn turn(&mut self) -> Duration {
         let Terms { renew_within, renew_every, .. } = self.election.terms;
         let began = Instant::now();

@@ -13,7 +13,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, instrument, warn};
 
 use crate::cluster::{ApiServers, LeaseStore, Mandate, World, Writer};
 use crate::placement::epoch;
@@ -196,6 +196,7 @@ impl Operator {
     }
 
     /// Plans and applies, and says how long there is nothing more to do.
+    #[instrument(level = "debug", skip_all)]
     async fn round(&self, world: &World, term: &mut Term, snapshot: &Snapshot) -> Duration {
         let plan = self.plan(snapshot);
         let wake_at = plan.wake_at;
@@ -209,6 +210,7 @@ impl Operator {
         sleep.unwrap_or(LONGEST_SLEEP)
     }
 
+    #[instrument(level = "debug", skip_all)]
     fn plan(&self, snapshot: &Snapshot) -> Plan {
         let (now, started) = (Timestamp::now(), Instant::now());
         let plan = plan(snapshot, now);

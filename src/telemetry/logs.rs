@@ -19,12 +19,27 @@ pub enum LogFormat {
 
 /// What is logged, for as long as the process lasts.
 #[derive(Clone, Debug)]
-pub struct Logged(reload::Handle<EnvFilter, Registry>);
+pub struct Logged {
+    filter: reload::Handle<EnvFilter, Registry>,
+    #[cfg(feature = "otel")]
+    traces: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
 
 impl Logged {
     /// From now on, logs what `filter` lets through.
     pub fn set(&self, filter: &str) -> Result<(), String> {
-        self.0.reload(read_filter(filter)?).map_err(|error| error.to_string())
+        self.filter.reload(read_filter(filter)?).map_err(|error| error.to_string())
+    }
+
+    /// Sends what has not been sent yet.
+    #[cfg(feature = "otel")]
+    pub async fn end(self) {
+        if let Some(traces) = self.traces {
+            let sent = tokio::task::spawn_blocking(move || traces.shutdown()).await;
+            if let Ok(Err(error)) = sent {
+                tracing::warn!(%error, "the last spans were not sent");
+            }
+        }
     }
 }
 
@@ -36,8 +51,19 @@ pub fn init(format: LogFormat, filter: &str) -> Result<Logged, String> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|error| error.to_string())?;
-    Ok(Logged(handle))
+    #[cfg_attr(not(feature = "otel"), expect(unused_mut, reason = "traces come beside"))]
+    let mut layers = vec![lines.with_filter(filter).boxed()];
+    #[cfg(feature = "otel")]
+    let traces = super::traces::start()?.map(|(layer, traces)| {
+        layers.push(layer);
+        traces
+    });
+    tracing_subscriber::registry().with(layers).try_init().map_err(|error| error.to_string())?;
+    Ok(Logged {
+        filter: handle,
+        #[cfg(feature = "otel")]
+        traces,
+    })
 }
 
 /// Reads a level or a list.

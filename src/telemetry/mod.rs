@@ -1,8 +1,10 @@
-//! Logs, metrics and probes.
+//! Logs, traces, metrics and probes.
 
 mod logs;
 mod metrics;
 mod serve;
+#[cfg(feature = "otel")]
+mod traces;
 
 pub use logs::{LogFormat, Logged, init, read_filter};
 pub use metrics::Metrics;

@@ -25,6 +25,8 @@ mod replicas;
 mod restarted;
 mod storage;
 mod storm;
+#[cfg(feature = "otel")]
+mod traces;
 mod trust_ends;
 mod unguarded;
 mod unheard;
