@@ -5,7 +5,7 @@ DIR ?= .local/cluster
 NODES ?= 0
 RELEASE := target/release/rempart
 MDBOOK_VERSION := 0.5.4
-MDBOOK := .local/bin/mdbook
+MDBOOK := .local/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
 .PHONY: help build test fmt lint unit integration rights otel soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
 
@@ -75,7 +75,7 @@ docs: $(MDBOOK) ## the book, into target/book
 	$(MDBOOK) build docs
 
 $(MDBOOK):
-	cargo install --locked --root .local mdbook --version $(MDBOOK_VERSION)
+	cargo install --locked --root .local/mdbook-$(MDBOOK_VERSION) mdbook --version $(MDBOOK_VERSION)
 
 $(CLUSTER): $(wildcard tests/cluster/*.go tests/cluster/manifests/*.yaml) tests/cluster/go.mod
 	@mkdir -p $(@D)

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use std::fs;
 
 use clap::Arg;
+use regex::Regex;
 use rempart::api::conditions::{CLASS_STATES, CONDITIONS, DEEDS, VIOLATIONS};
 use rempart::api::reasons::Reason;
-use rempart::{api, cli};
+use rempart::{api, cli, guard};
 use serde_json::Value;
 
 use super::{SOURCE, fields, files, root};
@@ -195,6 +196,40 @@ fn commands() -> String {
     page("Command line", &body)
 }
 
+/// Labels, annotations and finalizers, from the comments on their constants.
+fn labels() -> String {
+    let constant = Regex::new(r#"(?m)((?:^/// .*\n)+)pub const [A-Z_]+: &str = "([^"]+)";"#).unwrap();
+    let names = super::text("src/api/names.rs");
+    let mut body = "Every name that Rempart gives to something in a cluster, or reads there.\n\n".to_owned();
+    body.push_str(&table(&["name", "is"]));
+    for found in constant.captures_iter(&names) {
+        let meaning = found[1].lines().map(|line| line.trim_start_matches("///").trim()).collect::<Vec<_>>().join(" ");
+        body.push_str(&row(&[&code(&found[2]), &meaning]));
+    }
+    page("Names and labels", &body)
+}
+
+/// The admission policies, by what each says of itself.
+fn policies() -> String {
+    let a_level = || ["a-level".to_owned()].into();
+    let settings = guard::Settings { warn: a_level(), withheld: a_level(), ..guard::Settings::default() };
+    let mut body = "What the API server enforces, in the order in which it is written. `rempart policies` prints all of it, and the texts are in \
+        `src/guard/policies`. Where a policy cannot be evaluated, `Fail` refuses and `Ignore` lets pass. `Ignore` stands where another policy refuses \
+        what is missing then, and where a policy covers every namespace and must stop none. Those whose name ends in `-unenforced` are there for levels \
+        in `Audit` or `Warn` only, and `rempart-token` for levels with `credentials: Withhold`.\n\n"
+        .to_owned();
+    body.push_str(&table(&["policy", "kind", "on failure", "about"]));
+    for object in guard::policies(&settings) {
+        let about = &object.object["metadata"]["annotations"]["kubernetes.io/description"];
+        if let Some(about) = about.as_str() {
+            let mutates = object.kind.as_str().starts_with("Mutating");
+            let kind = if mutates { "mutating" } else { "validating" };
+            body.push_str(&row(&[&code(&object.name), kind, text(&object.object["spec"]["failurePolicy"]), about]));
+        }
+    }
+    page("Policies", &body)
+}
+
 fn values() -> String {
     let mut body = "Values of the Helm chart `charts/rempart`.\n\n".to_owned();
     body.push_str(&table(&["value", "default", "meaning"]));
@@ -215,6 +250,8 @@ fn the_reference_is_up_to_date() {
         ("events.md", events()),
         ("metrics.md", metrics()),
         ("command-line.md", commands()),
+        ("labels.md", labels()),
+        ("policies.md", policies()),
         ("values.md", values()),
     ];
     let others = others.map(|(name, page)| (name.to_owned(), page));
