@@ -4,7 +4,7 @@
 //!   for anything and ages do not matter. What begins with an error must be refused. What only asks is asked again until it says so.
 //! - A block of `yaml` is applied after `<!-- apply -->`, and written into a file after `<!-- file: NAME -->`.
 //! - `<!-- test` begins a script of the test alone, which the reader does not see: what is there before.
-//! - `<!-- repeat -->`: the next block is run until it says what is shown. `<!-- not run: WHY -->`: it is not run.
+//! - `<!-- repeat -->`: the next script is run until it succeeds and says what is shown. `<!-- not run: WHY -->`: it is not run.
 //! - `<!-- operator: stop -->` and `<!-- operator: start -->`: from here on the operator is dead, or alive again.
 
 use std::fs;
@@ -55,7 +55,7 @@ fn read(name: &str, page: &str) -> Steps {
         let run = |script: String, repeat: bool| (number, Act::Run { script, shown: String::new(), repeat });
         let comment = line.strip_prefix("<!-- ").map(|comment| comment.trim_end_matches(" -->"));
         match (comment, line.strip_prefix("```")) {
-            (Some("test"), _) => steps.push(run(block(&mut lines, "-->"), false)),
+            (Some("test"), _) => steps.push(run(block(&mut lines, "-->"), std::mem::take(&mut marks.repeat))),
             (Some("operator: stop"), _) => steps.push((number, Act::Stop)),
             (Some("operator: start"), _) => steps.push((number, Act::Start)),
             (Some("apply"), _) => marks.apply = true,
