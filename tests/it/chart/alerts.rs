@@ -55,6 +55,16 @@ fn every_panel_asks_in_a_language_that_prometheus_understands() {
     promtool(&folder, &["check", "rules", "rules.yaml"]).unwrap_or_else(|said| panic!("{said}"));
 }
 
+/// What Grafana takes where nothing is said is red from 80 on, which a clearance of three days would be.
+#[test]
+fn every_number_of_the_dashboard_that_has_a_colour_says_when() {
+    for panel in dashboard()["panels"].as_array().unwrap() {
+        let coloured = ["stat", "bargauge", "gauge"].contains(&panel["type"].as_str().unwrap());
+        let steps = &panel["fieldConfig"]["defaults"]["thresholds"]["steps"];
+        assert!(!coloured || steps.as_array().is_some_and(|steps| steps.len() > 1), "{} has no thresholds", panel["title"]);
+    }
+}
+
 #[test]
 fn every_alert_fires_when_it_should_and_not_a_minute_before() {
     let rules = rules();
