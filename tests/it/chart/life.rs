@@ -241,7 +241,7 @@ async fn it_is_installed_upgraded_rolled_back_removed_and_installed_again() {
     assert!(containers.running.is_empty());
     refused(&world).await.expect("what the release leaves behind stands");
     let before = world.clearance().await["levels"]["restreint"]["notAfter"].clone();
-    run(&world, &format!("{}{}", script_in(MANUAL, "In a shell, for what follows:"), script_in(MANUAL, "## Let a level go on")));
+    run(&world, &format!("{}{}", script_in(MANUAL, "In a shell, for what follows:"), script_in(MANUAL, "To put that off by a day:")));
     assert_ne!(world.clearance().await["levels"]["restreint"]["notAfter"], before, "nobody else can put it off");
     let excused = world.cluster.history().excuse();
     run(&world, rest);
