@@ -5,10 +5,14 @@
 
 mod epoch;
 mod literals;
+mod mutate;
 mod policies;
 mod slots;
+mod webhook;
 
 pub use epoch::{EPOCH, answer, epoch};
 pub use literals::without_stale_exceptions;
+pub use mutate::{Facts, Mutation, mutate};
 pub use policies::{AdmissionObject, Grants, Kind, Settings, constant_text, digest, policies, with_data};
 pub use slots::{FIRST, PolicySet, Slot, sets};
+pub use webhook::{Reach, SERVICE, WEBHOOK, webhook};

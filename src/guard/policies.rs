@@ -262,7 +262,7 @@ fn is_bound_to_grants(object: &Value) -> bool {
 }
 
 /// Replaces what the files hold for the settings, in expressions (between single quotes) and in lists.
-fn fill_in(value: &mut Value, settings: &Settings) {
+pub(super) fn fill_in(value: &mut Value, settings: &Settings) {
     match value {
         Value::String(text) if text.contains('\'') => *text = filled_expression(text, settings),
         Value::Array(items) => {
@@ -310,8 +310,13 @@ fn names(levels: &BTreeSet<String>, none: &str) -> Vec<String> {
     levels.iter().cloned().chain([none.to_owned()]).collect()
 }
 
+/// What the operator labels everything with that it writes.
+pub(super) fn labels() -> Value {
+    json!({"app.kubernetes.io/managed-by": "rempart", "app.kubernetes.io/part-of": "rempart"})
+}
+
 pub(super) fn finished(mut object: Value) -> AdmissionObject {
-    object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "rempart", "app.kubernetes.io/part-of": "rempart"});
+    object["metadata"]["labels"] = labels();
     let kind =
         Kind::ALL.into_iter().find(|kind| object["kind"] == kind.as_str()).expect("the files hold these four kinds, and a test reads them");
     let name = object["metadata"]["name"].as_str().expect("every object in the files has a name, and a test reads them").to_owned();

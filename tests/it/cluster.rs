@@ -60,6 +60,17 @@ impl Cluster {
         Self { dir, lifeline: Mutex::new((input, output)), history, _supervisor: supervisor, _lock: lock }
     }
 
+    /// Starts one whose API server serves no mutating policies, as before Kubernetes 1.36.
+    pub fn without_mutation(suite: &str, flags: &[&str]) -> Self {
+        let off = [
+            "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false",
+            "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false",
+            "--disable-admission-plugins=MutatingAdmissionPolicy",
+        ];
+        let off = off.into_iter().filter(|_| has_mutation()).flat_map(|flag| ["--apiserver-flag", flag]);
+        Self::start(suite, &off.chain(flags.iter().copied()).collect::<Vec<_>>())
+    }
+
     /// A client of the administrator, whom nothing but admission refuses anything.
     pub async fn admin(&self) -> Client {
         client(config(&self.dir.join("kubeconfig")).await)
@@ -201,6 +212,16 @@ impl Drop for Cluster {
         rights::keep(&name, &self.audited(rights::OPERATOR));
         self.conclude();
     }
+}
+
+/// A client as this file says.
+pub async fn client_of(kubeconfig: &Path) -> Client {
+    client(config(kubeconfig).await)
+}
+
+/// Whether the version of Kubernetes that is tested serves mutating policies.
+pub fn has_mutation() -> bool {
+    !std::env::var("KUBERNETES_VERSION").is_ok_and(|version| version.trim_start_matches('v').starts_with("1.35."))
 }
 
 /// Runs a command to its end, and gives all that it said.

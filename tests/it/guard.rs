@@ -3,6 +3,7 @@
 mod cases;
 mod closed;
 mod holes;
+mod older;
 mod open;
 mod stores;
 mod webhook;

@@ -113,6 +113,29 @@ impl Case {
         if right { Ok(()) } else { Err(Deviation { got_through: answer.status != 403 || self.is_about_a_mutation(), text: text() }) }
     }
 
+    /// What two API servers make of the object that is created here, or why they do not: without what differs from one request to the next.
+    pub(super) async fn made(&self, one: &Clients, other: &Clients) -> Option<(Value, Value)> {
+        const MUTATED: [&str; 4] = ["/pods", "/daemonsets", "/persistentvolumeclaims", "/persistentvolumes"];
+        if self.method != Method::POST || !MUTATED.iter().any(|resource| self.path.ends_with(resource)) {
+            return None;
+        }
+        // The token's volume has a random name.
+        let token = regex::Regex::new("kube-api-access-[a-z0-9]{5}").expect("it is one");
+        let mut made = Vec::new();
+        for clients in [one, other] {
+            let answer = send(clients.client(self.who), Method::POST, &format!("{}?dryRun=All", self.path), Some(&self.body)).await;
+            let mut body = answer.expect("the API server answers").body;
+            if let Some(metadata) = body["metadata"].as_object_mut() {
+                for field in ["uid", "creationTimestamp", "resourceVersion", "managedFields"] {
+                    metadata.remove(field);
+                }
+            }
+            let text = token.replace_all(&body.to_string(), "kube-api-access").into_owned();
+            made.push(serde_json::from_str(&text).expect("it was JSON"));
+        }
+        made.pop().zip(made.pop()).map(|(other, one)| (one, other))
+    }
+
     fn needs(mut self, object: &'static str) -> Self {
         self.needs = object;
         self

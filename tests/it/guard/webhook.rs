@@ -20,10 +20,29 @@ use tokio_rustls::server::TlsStream;
 /// Starts it, until this process ends, and gives the configuration that makes an API server call it: for pods with the
 /// label `strip`, whose value says whether only the selector goes (`selector`) or the labels as well (`all`).
 pub(super) async fn configuration() -> Value {
+    let (address, certificate) = serve(Router::new().route("/", routing::post(strip))).await;
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "strip"},
+        "webhooks": [{
+            "name": "strip.example.com",
+            "clientConfig": {"url": format!("https://{address}/"), "caBundle": BASE64_STANDARD.encode(certificate)},
+            "objectSelector": {"matchExpressions": [{"key": "strip", "operator": "Exists"}]},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "reinvocationPolicy": "IfNeeded",
+        }],
+    })
+}
+
+/// Serves it by TLS until this process ends; its address, and the certificate to believe, in PEM.
+pub(super) async fn serve(router: Router) -> (SocketAddr, String) {
     let (ready, address) = tokio::sync::oneshot::channel();
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a name is all it needs");
-    let certificate = BASE64_STANDARD.encode(cert.pem());
+    let certificate = cert.pem();
     // Not on the runtime of the test that happens to come first: it ends with that test.
     std::thread::spawn(move || {
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("it was just made");
@@ -37,25 +56,10 @@ pub(super) async fn configuration() -> Value {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
             ready.send(listener.local_addr().expect("it is bound")).expect("somebody waits");
-            let router = Router::new().route("/", routing::post(strip));
             axum::serve(Tls { listener, acceptor: TlsAcceptor::from(Arc::new(config)) }, router).await.expect("it serves");
         });
     });
-    let address = address.await.expect("it starts");
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "strip"},
-        "webhooks": [{
-            "name": "strip.example.com",
-            "clientConfig": {"url": format!("https://{address}/"), "caBundle": certificate},
-            "objectSelector": {"matchExpressions": [{"key": "strip", "operator": "Exists"}]},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-            "admissionReviewVersions": ["v1"],
-            "sideEffects": "None",
-            "reinvocationPolicy": "IfNeeded",
-        }],
-    })
+    (address.await.expect("it starts"), certificate)
 }
 
 async fn strip(review: String) -> ([(http::HeaderName, &'static str); 1], String) {
