@@ -7,7 +7,7 @@ RELEASE := target/release/rempart
 MDBOOK_VERSION := 0.5.4
 MDBOOK := .local/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
-.PHONY: help build test fmt lint unit integration rights otel soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights older otel soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ integration: $(CLUSTER)
 
 rights: ## compare the rights in deploy/ with what the operator used in the last run of all tests
 	cargo test --locked --test it -- --ignored --exact rights::the_operator_has_the_rights_that_it_uses_and_no_other
+
+OLDER := guard:: operator::placed operator::dead operator::webhook operator::unguarded operator::trust_ends operator::volumes
+
+older: $(CLUSTER) ## what must hold before Kubernetes 1.36 as well, on 1.35.4; its control plane is compiled once, in about six minutes
+	@KUBERNETES_VERSION=1.35.4 $(CLUSTER) build
+	KUBERNETES_VERSION=1.35.4 cargo test --locked --test it -- $(OLDER)
 
 otel: $(CLUSTER) ## the test of the feature otel, which is not in the default build
 	@$(CLUSTER) build

@@ -11,9 +11,10 @@
 //! | [`guard`] → placement, trust | TRANSLATE: policies, and what fills them |
 //! | [`plan`] → guard, placement, trust | DECIDE: everything to do, in order, and when to look again |
 //! | [`cluster`] → plan, placement, guard, telemetry | TOUCH: watches to a snapshot, steps to writes |
-//! | [`operator`] → plan, placement, cluster, telemetry | RUN |
+//! | [`webhook`] → plan, guard, cluster | SERVE: what mutating policies do, where the API server has none |
+//! | [`operator`] → plan, placement, cluster, telemetry, webhook | RUN |
 //! | [`telemetry`] → plan | logs, metrics, probes |
-//! | [`cli`] → operator, plan, guard, cluster, telemetry | one small file per command |
+//! | [`cli`] → operator, plan, guard, cluster, telemetry, webhook | one small file per command |
 //!
 //! `trust`, `placement`, `guard` and `plan` are pure: no client, no clock, no environment, no randomness; time is an argument.
 
@@ -26,3 +27,4 @@ pub mod placement;
 pub mod plan;
 pub mod telemetry;
 pub mod trust;
+pub mod webhook;

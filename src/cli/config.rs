@@ -16,7 +16,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::Arguments;
 
 /// Every key of the file, and the argument that it is.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 14] = [
     ("apiServers", "apiservers"),
     ("grants", "grants"),
     ("lease.duration", "lease_duration"),
@@ -28,6 +28,9 @@ const KEYS: [(&str, &str); 11] = [
     ("namespace", "namespace"),
     ("nodeLabelers", "node_labelers"),
     ("probeEvery", "probe_every"),
+    ("webhook.certificates", "webhook_certificates"),
+    ("webhook.listen", "webhook_listen"),
+    ("webhook.url", "webhook_url"),
 ];
 
 /// The key that is taken up while the operator runs.

@@ -34,7 +34,7 @@ struct Arguments {
 enum Command {
     /// Run the operator
     #[command(after_help = config::file_help())]
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Print the custom resource definitions
     Crds,
     /// Print every admission policy and binding that the operator writes, for review or for Git

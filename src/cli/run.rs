@@ -13,10 +13,10 @@ use tracing::info;
 use super::config::{Said, Settings};
 use super::follow::Followed;
 use super::{Failure, UNREADABLE, USAGE};
-use crate::guard::Grants;
+use crate::guard::{Grants, Reach};
 use crate::operator::{self, RunError, Terms};
 use crate::telemetry::{self, LogFormat, Metrics};
-use crate::{api, cluster};
+use crate::{api, cluster, webhook};
 
 /// How the operator runs.
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,15 @@ pub(super) struct Arguments {
     /// URL of each API server, where they cannot be found as the endpoints of the service kubernetes; each is proven by itself
     #[arg(long = "apiserver", env = "REMPART_APISERVERS", value_name = "URL", value_delimiter = ',', value_parser = server)]
     apiservers: Vec<Uri>,
+    /// Address of the webhook that does what mutating policies would do, where the API server serves none; "none" to go without
+    #[arg(long, env = "REMPART_WEBHOOK_LISTEN", default_value = "[::]:9443", value_parser = listen)]
+    webhook_listen: Listen,
+    /// URL under which API servers reach the webhook, where they cannot by the service rempart-webhook
+    #[arg(long, env = "REMPART_WEBHOOK_URL", value_name = "URL")]
+    webhook_url: Option<String>,
+    /// How long a certificate of the webhook is valid; another takes its place at half of that time
+    #[arg(long, env = "REMPART_WEBHOOK_CERTIFICATES", default_value = "24h", value_parser = duration)]
+    webhook_certificates: Duration,
     /// How often to see whether every API server refuses a violation
     #[arg(long, env = "REMPART_PROBE_EVERY", default_value = "30s", value_parser = duration)]
     probe_every: Duration,
@@ -128,18 +137,20 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
     let (kubeconfig, context) = (arguments.kubeconfig.as_deref(), arguments.context.clone());
     let connected = cluster::connect(kubeconfig, context, arguments.apiservers.clone(), &instance);
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
+    let reach = arguments.webhook_listen.0.map(|_| arguments.webhook_url.clone().map_or(Reach::Service, Reach::Url));
     let host = tokio::select! {
-        host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants) => host.map_err(|error| unreadable(&error))?,
+        host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants, reach) => host.map_err(|error| unreadable(&error))?,
         () = stop.cancelled() => return Ok(()),
     };
     info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
 
-    let settings = operator::Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance, terms, metrics };
+    let webhook = arguments.webhook_listen.0.map(|listen| webhook::Settings { listen, valid_for: arguments.webhook_certificates });
+    let settings = operator::Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance, terms, webhook, metrics };
     let outcome = operator::run(client, apiservers, host, settings, stop).await;
     #[cfg(feature = "otel")]
     logged.end().await;
     outcome.map_err(|error| Failure {
-        code: if matches!(error, RunError::Listen(..)) { USAGE } else { UNREADABLE },
+        code: if matches!(error, RunError::Listen(..) | RunError::Webhook(..)) { USAGE } else { UNREADABLE },
         message: error.to_string(),
     })
 }

@@ -4,6 +4,7 @@ pub(super) mod admission;
 mod lease;
 mod removal;
 mod storage;
+pub(super) mod webhook;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::telemetry::Metrics;
 
 pub use lease::{LeaseError, LeaseStore};
 pub use removal::{Guarding, Part, RemovalError, guarding};
+pub use webhook::Authorities;
 
 /// How long one write may take.
 const TIME_OUT: Duration = Duration::from_secs(10);
@@ -136,6 +138,8 @@ impl Writer {
             Step::WriteClearance(spec) => self.write_clearance(*spec).await,
             Step::WriteAdmission(object) => self.write_admission(object).await,
             Step::RetireAdmission { kind, name, uid, deleted } => self.retire_admission(kind, &name, uid, deleted).await,
+            Step::WriteWebhook(object) => self.write_webhook(object).await,
+            Step::DeleteWebhook { uid } => self.delete_webhook(uid).await,
             Step::LabelNode(relabel) => self.label(&Api::<Node>::all(self.client.clone()), &relabel).await,
             Step::LabelNamespace(relabel) => self.label(&Api::<Namespace>::all(self.client.clone()), &relabel).await,
             Step::WriteStorageClass { name, object, replaces } => self.write_storage_class(&name, object, replaces).await,

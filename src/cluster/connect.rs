@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::apiservers::ApiServers;
 use super::follow::{ANSWER, SILENCE};
-use crate::guard::Grants;
+use crate::guard::{Grants, Reach};
 use crate::plan::Host;
 
 /// Why there is no connection.
@@ -75,7 +75,13 @@ pub async fn connect(
 const AGAIN: [Duration; 4] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 
 /// Who the operator is, and what the API server serves.
-pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>, grants: Grants) -> Result<Host, ConnectError> {
+pub async fn host(
+    client: &Client,
+    namespace: &str,
+    node_labelers: Vec<String>,
+    grants: Grants,
+    webhook: Option<Reach>,
+) -> Result<Host, ConnectError> {
     let mut pauses = AGAIN.into_iter();
     let (user, mutates) = loop {
         match (ask(client).await, pauses.next()) {
@@ -86,7 +92,7 @@ pub async fn host(client: &Client, namespace: &str, node_labelers: Vec<String>, 
             (found, _) => break found?,
         }
     };
-    Ok(Host { user, namespace: namespace.to_owned(), mutates, node_labelers, grants })
+    Ok(Host { user, namespace: namespace.to_owned(), mutates, webhook, node_labelers, grants })
 }
 
 /// The operator's user name, and whether the API server serves mutating policies.

@@ -10,8 +10,8 @@ mod probe;
 mod watched;
 
 pub use apiservers::ApiServers;
-pub use apply::{Applied, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Writer, guarding};
+pub use apply::{Applied, Authorities, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Writer, guarding};
 pub use connect::{ConnectError, connect, host};
 pub use mandate::{Mandate, Standing};
 pub use observe::World;
-pub use probe::{Aim, probe};
+pub use probe::{Adding, Aim, probe};

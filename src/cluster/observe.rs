@@ -1,6 +1,7 @@
 //! Watches that keep a snapshot: one small task per kind, each of which outlives every fault of the API server.
 
 mod storage;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -54,9 +55,9 @@ struct Watch {
 
 impl World {
     /// Starts to watch. The tasks end with `tasks`.
-    pub fn observe(client: &Client, host: Host, metrics: Metrics, tasks: &mut JoinSet<()>) -> Self {
+    pub fn observe(client: &Client, host: &Host, metrics: Metrics, tasks: &mut JoinSet<()>) -> Self {
         let mutates = host.mutates;
-        let state = State { snapshot: Snapshot { host, ..Snapshot::default() }, ..State::default() };
+        let state = State { snapshot: Snapshot { host: host.clone(), ..Snapshot::default() }, ..State::default() };
         let world = Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()), metrics };
 
         world.custom::<TrustedCloud>(client, tasks, |snapshot| &mut snapshot.clouds);
@@ -73,6 +74,7 @@ impl World {
         world.follow(Api::<WatchedDaemonSet>::all(client.clone()), all(), "daemonsets", tasks, |s| &mut s.daemon_sets, Into::into);
         world.storage(client, tasks);
         world.admission(client, mutates, tasks);
+        world.webhook(client, host, tasks);
         tasks.spawn(world.clone().listen());
         world
     }

@@ -44,36 +44,56 @@ pub struct Aim {
     pub policies: String,
     /// Whether the API server serves mutating policies.
     pub mutates: bool,
+    /// Whether it was told of a webhook in their place.
+    pub webhook: bool,
 }
 
 /// What one API server was seen to do.
 enum Seen {
     /// What it should.
-    Holds,
+    Holds(Adding),
     /// Something else: whether that may be another in a moment, because it takes new policies and data into use with a delay.
     Not(Outcome, bool),
     /// It cannot be reached from here.
     Unreached(String),
 }
 
+/// Who adds what manifests lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Adding {
+    /// Nobody.
+    None,
+    /// The webhook.
+    Webhook,
+    /// Mutating policies.
+    Policies,
+}
+
 /// Asks every API server to let pods and claims of a sensitive namespace onto nodes and storage that are not cleared, which policies it uses, and to
-/// bind a pod to the node that only the present Clearance clears. As an error, what may be another in a moment.
-#[instrument(level = "debug", skip_all, ret(level = "debug"), err(Debug, level = "debug"))]
-pub async fn probe(servers: &ApiServers, aim: &Aim) -> Result<Outcome, Outcome> {
-    let each = servers.each().await.map_err(|error| Outcome::Unclear(said(&error)))?;
+/// bind a pod to the node that only the present Clearance clears. As an error, what may be another in a moment. And who was seen to add what is
+/// missing: the least of what all of them do.
+#[instrument(level = "debug", skip_all, ret(level = "debug"))]
+pub async fn probe(servers: &ApiServers, aim: &Aim) -> (Result<Outcome, Outcome>, Adding) {
+    let each = match servers.each().await {
+        Ok(each) => each,
+        Err(error) => return (Err(Outcome::Unclear(said(&error))), Adding::None),
+    };
     let seen = each.clients.iter().map(async |(address, client)| {
         let seen = tokio::time::timeout(PATIENCE, one(client, aim)).await;
         (address.as_str(), seen.unwrap_or_else(|_| Seen::Unreached(format!("no answer within {} s", PATIENCE.as_secs()))))
     });
-    together(&futures::future::join_all(seen).await, each.may_be_more, aim.mutates)
+    let seen = futures::future::join_all(seen).await;
+    let adding = seen.iter().filter_map(|(_, seen)| if let Seen::Holds(adding) = seen { Some(*adding) } else { None }).min();
+    let adding = adding.unwrap_or(Adding::None);
+    (together(&seen, each.may_be_more, adding), adding)
 }
 
-fn together(seen: &[(&str, Seen)], may_be_more: bool, mutates: bool) -> Result<Outcome, Outcome> {
+fn together(seen: &[(&str, Seen)], may_be_more: bool, adding: Adding) -> Result<Outcome, Outcome> {
     let named = |address: &str, text: &str| if may_be_more { text.to_owned() } else { format!("API server {address}: {text}") };
     let worst = seen.iter().filter_map(|(address, seen)| match seen {
         Seen::Not(Outcome::Open(what), passing) => Some((Outcome::Open(named(address, what)), *passing)),
         Seen::Not(Outcome::Unclear(why) | Outcome::Holds(why), passing) => Some((Outcome::Unclear(named(address, why)), *passing)),
-        Seen::Holds | Seen::Unreached(_) => None,
+        Seen::Holds(_) | Seen::Unreached(_) => None,
     });
     if let Some((outcome, passing)) = worst.min_by_key(|(outcome, passing)| (!matches!(outcome, Outcome::Open(_)), *passing)) {
         return if passing { Err(outcome) } else { Ok(outcome) };
@@ -94,8 +114,14 @@ fn together(seen: &[(&str, Seen)], may_be_more: bool, mutates: bool) -> Result<O
     if !unreached.is_empty() && !may_be_more {
         text = format!("{text}; Unproven, because out of reach from here: {}", unreached.join(", "));
     }
-    if !mutates {
-        text.push_str("; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves");
+    match adding {
+        Adding::Policies => {}
+        Adding::Webhook => {
+            text.push_str("; MutatingAdmissionPolicy v1 is not served here, and the operator's webhook adds the nodeSelector");
+        }
+        Adding::None => {
+            text.push_str("; MutatingAdmissionPolicy v1 is not served here, so manifests must carry the nodeSelector themselves");
+        }
     }
     Ok(Outcome::Holds(text))
 }
@@ -107,7 +133,7 @@ async fn one(client: &Client, aim: &Aim) -> Seen {
     let refusals = [
         ("a Binding to a node that is not cleared", bind(client, "pods/canary/binding", "rempart-not-cleared").await),
         ("a legacy Binding to a node that is not cleared", bind(client, "bindings", "rempart-not-cleared").await),
-        ("a pod that names its node", create_pod(client).await),
+        ("a pod that names its node", create_pod(client, Some("rempart-not-cleared")).await),
         ("a claim of a class that is not cleared", create_claim(client).await),
     ];
     for (what, answer) in refusals {
@@ -127,12 +153,21 @@ async fn one(client: &Client, aim: &Aim) -> Seen {
         Answer::None(why) => return Seen::Unreached(why),
     }
     match bind(client, "pods/canary/binding", &aim.clearance).await {
-        Answer::Passed => Seen::Holds,
+        Answer::Passed => Seen::Holds(adding(client, aim).await),
         Answer::Refused(_) => passing(Outcome::Unclear("the latest Clearance has not been read yet".to_owned())),
         Answer::Unclear(why) => unclear("a Binding to a node that is cleared", &why),
         Answer::Busy(why) => busy("a Binding to a node that is cleared", &why),
         Answer::None(why) => Seen::Unreached(why),
     }
+}
+
+/// A pod that asks for no cleared node is let pass if somebody adds that.
+async fn adding(client: &Client, aim: &Aim) -> Adding {
+    if aim.mutates {
+        return Adding::Policies;
+    }
+    let adds = aim.webhook && matches!(create_pod(client, None).await, Answer::Passed);
+    if adds { Adding::Webhook } else { Adding::None }
 }
 
 /// A declaration that is refused by name of the epoch that is in use (`guard/policies/05-epoch.yaml`).
@@ -153,11 +188,11 @@ async fn bind(client: &Client, resource: &str, node: &str) -> Answer {
     ask(client, &format!("/api/v1/namespaces/{CANARY}/{resource}"), &binding).await
 }
 
-async fn create_pod(client: &Client) -> Answer {
+async fn create_pod(client: &Client, node: Option<&str>) -> Answer {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "canary"},
         "spec": {
-            "nodeName": "rempart-not-cleared",
+            "nodeName": node,
             "automountServiceAccountToken": false,
             "containers": [{"name": "canary", "image": "canary", "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m", "memory": "1Mi"}}}],
         },
@@ -214,6 +249,8 @@ async fn ask_once(client: &Client, path: &str, body: &Value) -> Answer {
 mod tests {
     use super::*;
 
+    const HOLDS: Seen = Seen::Holds(Adding::Policies);
+
     #[test]
     fn one_api_server_that_does_not_hold_is_enough_and_one_out_of_reach_is_named() {
         let open = || Seen::Not(Outcome::Open("a Binding was let pass".into()), true);
@@ -221,27 +258,26 @@ mod tests {
         let away = || Seen::Unreached("refused".into());
         let holds = |text: &str| Ok(Outcome::Holds(text.into()));
         let cases: Vec<(Vec<Seen>, bool, Result<Outcome, Outcome>)> = vec![
-            (vec![Seen::Holds], false, holds("the API server was seen to refuse a violation")),
+            (vec![HOLDS], false, holds("the API server was seen to refuse a violation")),
+            (vec![HOLDS, HOLDS], true, holds("the API server was seen to refuse a violation; any others behind its address are Unproven")),
+            (vec![HOLDS, HOLDS], false, holds("each of 2 API servers was seen to refuse a violation")),
             (
-                vec![Seen::Holds, Seen::Holds],
-                true,
-                holds("the API server was seen to refuse a violation; any others behind its address are Unproven"),
-            ),
-            (vec![Seen::Holds, Seen::Holds], false, holds("each of 2 API servers was seen to refuse a violation")),
-            (
-                vec![Seen::Holds, away()],
+                vec![HOLDS, away()],
                 false,
                 holds("the API server was seen to refuse a violation; Unproven, because out of reach from here: b (refused)"),
             ),
             (vec![away()], true, Ok(Outcome::Unclear("no API server can be reached: a (refused)".into()))),
             (vec![late(), open()], false, Err(Outcome::Open("API server b: a Binding was let pass".into()))),
-            (vec![Seen::Holds, late()], false, Err(Outcome::Unclear("API server b: not yet".into()))),
+            (vec![HOLDS, late()], false, Err(Outcome::Unclear("API server b: not yet".into()))),
         ];
         for (seen, may_be_more, expected) in cases {
             let seen: Vec<_> = ["a", "b"].into_iter().zip(seen).collect();
-            assert_eq!(together(&seen, may_be_more, true), expected);
+            assert_eq!(together(&seen, may_be_more, Adding::Policies), expected);
         }
-        let Ok(Outcome::Holds(text)) = together(&[("a", Seen::Holds)], false, false) else { panic!("it holds") };
-        assert!(text.contains("MutatingAdmissionPolicy v1 is not served"), "{text}");
+        for (adding, said) in [(Adding::Webhook, "webhook adds the nodeSelector"), (Adding::None, "must carry the nodeSelector themselves")]
+        {
+            let Ok(Outcome::Holds(text)) = together(&[("a", Seen::Holds(adding))], false, adding) else { panic!("it holds") };
+            assert!(text.contains("MutatingAdmissionPolicy v1 is not served") && text.contains(said), "{text}");
+        }
     }
 }

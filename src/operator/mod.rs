@@ -15,10 +15,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, instrument, warn};
 
-use crate::cluster::{ApiServers, LeaseStore, Mandate, World, Writer};
+use crate::cluster::{ApiServers, Authorities, LeaseStore, Mandate, World, Writer};
 use crate::placement::epoch;
 use crate::plan::{Host, Plan, Snapshot, plan};
 use crate::telemetry::{Metrics, Readiness, serve};
+use crate::webhook::{self, WebhookError};
 pub use lease::Terms;
 use pace::Pace;
 use prober::Target;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub terms: Terms,
     /// Where it keeps what it counts.
     pub metrics: Metrics,
+    /// How the webhook runs; none: it is switched off.
+    pub webhook: Option<webhook::Settings>,
 }
 
 /// Why the operator ended.
@@ -52,6 +55,9 @@ pub enum RunError {
     /// The address is taken or not ours.
     #[error("cannot serve at {0}: {1}; choose another --listen")]
     Listen(SocketAddr, #[source] std::io::Error),
+    /// The same of the webhook.
+    #[error("cannot serve the webhook at {0}: {1}; choose another --webhook-listen")]
+    Webhook(SocketAddr, #[source] WebhookError),
     /// One of its tasks ended, which none should.
     #[error("a task of the operator ended unexpectedly: {0}")]
     Task(String),
@@ -59,19 +65,23 @@ pub enum RunError {
 
 /// Runs until `stop`. Faults of the API server do not end it.
 pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
-    let metrics = settings.metrics;
+    let metrics = settings.metrics.clone();
     let readiness = Readiness::default();
     let mut tasks = JoinSet::new();
     let lease = LeaseStore::new(client.clone(), &host.namespace, settings.terms.patience());
     let mandate = lease::stand(lease.clone(), settings.instance.clone(), settings.terms, &mut tasks);
     let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone(), mandate.clone());
     let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
-    let operator = Operator { client, apiservers, host, probe_every: settings.probe_every, writer, metrics, readiness };
+    let (sight, seen) = watch::channel(None);
+    let webhook = webhook(client.clone(), &host, &settings, seen, stop.clone());
+    let operator =
+        Operator { client, apiservers, host: host.clone(), probe_every: settings.probe_every, writer, metrics, readiness, sight };
 
     let outcome = tokio::select! {
         // It stops between two rounds: what is being written is written.
         worked = operator.work(mandate, &stop) => worked,
         served = endpoint => served,
+        served = webhook => served,
         ended = tasks.join_next() => Err(RunError::of(ended)),
     };
     match &outcome {
@@ -99,6 +109,18 @@ async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readi
     }
 }
 
+/// The webhook, where the API server has nothing else.
+async fn webhook(client: Client, host: &Host, settings: &Settings, seen: webhook::Sight, stop: CancellationToken) -> Result<(), RunError> {
+    let (Some(reach), Some(how), false) = (&host.webhook, &settings.webhook, host.mutates) else { return std::future::pending().await };
+    let authorities = Authorities::new(client, &host.namespace, settings.instance.clone());
+    let served = webhook::run(how.clone(), &host.namespace, reach, authorities, seen, stop.clone()).await;
+    match served {
+        // What is being written is written first.
+        Ok(()) if stop.is_cancelled() => std::future::pending().await,
+        served => served.map_err(|error| RunError::Webhook(how.listen, error)),
+    }
+}
+
 struct Operator {
     client: Client,
     apiservers: ApiServers,
@@ -107,6 +129,8 @@ struct Operator {
     writer: Writer,
     metrics: Metrics,
     readiness: Readiness,
+    /// What this replica looks at, for the webhook.
+    sight: watch::Sender<Option<World>>,
 }
 
 /// The cluster as this replica sees it.
@@ -191,7 +215,8 @@ impl Operator {
 
     fn watch(&self) -> View {
         let mut watches = JoinSet::new();
-        let world = World::observe(&self.client, self.host.clone(), self.metrics.clone(), &mut watches);
+        let world = World::observe(&self.client, &self.host, self.metrics.clone(), &mut watches);
+        self.sight.send_replace(Some(world.clone()));
         View { world, watches, term: None }
     }
 
@@ -225,7 +250,7 @@ impl Term {
     fn aim(&self, plan: &Plan) {
         let target = plan.epoch.clone().filter(|_| plan.guarded).and_then(|policies| {
             let clearance = epoch(&plan.clearance)?.to_owned();
-            Some(Target { clearance, policies, digest: plan.policies.clone() })
+            Some(Target { clearance, policies, digest: plan.policies.clone(), webhook: plan.webhook })
         });
         self.target.send_if_modified(|aimed| {
             let news = *aimed != target;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::cluster::{Aim, ApiServers, World, probe};
+use crate::cluster::{Adding, Aim, ApiServers, World, probe};
 use crate::plan::{Epoch, Outcome, Probe};
 use crate::telemetry::Metrics;
 
@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub(super) policies: Epoch,
     /// The digest of the policies, for the report.
     pub(super) digest: String,
+    /// Whether API servers are told of the webhook.
+    pub(super) webhook: bool,
 }
 
 /// Probes whatever is the target: when it changes, every `every`, and sooner while the guard does not hold.
@@ -41,17 +43,19 @@ pub(super) async fn run(
         let pause = match &target {
             None => None,
             Some(target) => {
-                let aim = Aim { clearance: target.clearance.clone(), policies: target.policies.name.clone(), mutates: world.mutates() };
-                let seen = probe(&servers, &aim).await;
+                let (clearance, policies) = (target.clearance.clone(), target.policies.name.clone());
+                let aim = Aim { clearance, policies, mutates: world.mutates(), webhook: target.webhook };
+                let (seen, adding) = probe(&servers, &aim).await;
                 if seen.is_err() && tries < TRIES {
                     tries += 1;
                     Some(PAUSE)
                 } else {
                     tries = 1;
                     let (Ok(outcome) | Err(outcome)) = seen;
-                    let holds = matches!(outcome, Outcome::Holds(_));
-                    record(&world, &metrics, target, outcome);
-                    Some(if holds { every } else { AGAIN })
+                    // An API server that was told of the webhook a moment ago may call it in a moment.
+                    let rest = matches!(outcome, Outcome::Holds(_)) && (!target.webhook || adding == Adding::Webhook);
+                    record(&world, &metrics, target, outcome, adding);
+                    Some(if rest { every } else { AGAIN })
                 }
             }
         };
@@ -67,9 +71,9 @@ pub(super) async fn run(
     }
 }
 
-fn record(world: &World, metrics: &Metrics, target: &Target, outcome: Outcome) {
+fn record(world: &World, metrics: &Metrics, target: &Target, outcome: Outcome, adding: Adding) {
     metrics.probed(&outcome);
-    let probe = Probe { policies: target.digest.clone(), outcome };
+    let probe = Probe { policies: target.digest.clone(), outcome, adds: adding == Adding::Webhook };
     let turned = world.record_probe(probe.clone(), target.policies.versions.clone());
     match probe.outcome {
         Outcome::Holds(text) if turned => info!("the guard holds: {text}"),

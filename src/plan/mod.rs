@@ -9,14 +9,16 @@ mod status;
 mod steps;
 mod storage;
 mod view;
+mod webhook;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 pub use admission::with_defaults;
-pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
+pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, StoredWebhook, Table, Version, Versions};
 pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Replaced, Step, Summary};
+pub use webhook::mutations;
 
 use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
 use crate::api::sensitivity_level::Enforcement;
@@ -33,6 +35,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
     let mut steps = Vec::new();
     steps.extend(clearance(&view));
     steps.extend(view.upkeep.steps());
+    steps.extend(webhook::step(snapshot, view.webhook.clone(), in_use(&view)));
     steps.extend(namespaces(&view));
     steps.extend(storage::quotas(&view));
     steps.extend(storage::classes(&view));
@@ -49,6 +52,7 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
         steps,
         wake_at: wake_at(&view),
         guarded: view.guarded,
+        webhook: webhook::is_in_place(snapshot, view.webhook.as_ref()),
         summary: summary(&view),
         epoch: view.upkeep.epoch_to_ask_for(),
         policies: view.policies,
@@ -117,10 +121,11 @@ fn enforced<'a>(view: &View<'_>, levels: impl IntoIterator<Item = &'a str>) -> V
     levels.into_iter().filter(|level| view.enforcement(level) == Some(Enforcement::Enforce)).collect()
 }
 
-/// Whether the API server uses the policies as they should be, and was seen to. What makes it look at an object again waits
-/// for that: sooner, it would still use the old policies, and a DaemonSet is not touched twice.
+/// Whether the API server uses the policies as they should be, and was seen to, and something adds what is missing. What makes it look at an object
+/// again waits for that: sooner, it would still use the old policies, and a DaemonSet is not touched twice.
 fn in_use(view: &View<'_>) -> bool {
-    view.snapshot.host.mutates && view.guarded && matches!(view.seen(), Some(Outcome::Holds(_)))
+    let adds = view.snapshot.host.mutates || view.snapshot.probe.as_ref().is_some_and(|probe| probe.adds);
+    adds && view.guarded && matches!(view.seen(), Some(Outcome::Holds(_)))
 }
 
 /// DaemonSets from before their namespace had its level: any write lets the API server rewrite the template (enforcement.md, fact 11).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
-use crate::guard::{Grants, Kind};
+use crate::guard::{Grants, Kind, Reach};
 use crate::placement::{
     AttachmentFacts, ClaimFacts, ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, PodFacts, QuotaFacts, VolumeFacts,
 };
@@ -52,6 +52,10 @@ pub struct Snapshot {
     pub quotas: Table<QuotaFacts>,
     /// Admission policies and bindings of ours, by `Kind/name`.
     pub admission: Table<Stored>,
+    /// The webhook configuration of ours, by its name.
+    pub webhooks: Table<StoredWebhook>,
+    /// Certificate authorities of the replicas' webhooks, in PEM, by the `namespace/name` of what publishes them.
+    pub authorities: Table<Vec<String>>,
     /// Policies and bindings, by `Kind/name`, in the version in which every API server was last seen to use them.
     pub in_use: Versions,
     /// Who and where the operator is.
@@ -81,6 +85,17 @@ pub struct Stored {
     pub deleting: bool,
 }
 
+/// A webhook configuration as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredWebhook {
+    /// Uid.
+    pub uid: String,
+    /// Its whole `webhooks`.
+    pub webhooks: serde_json::Value,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
 /// Tells an object from another of its name, and its spec from what it was before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
@@ -102,6 +117,8 @@ pub struct Host {
     pub namespace: String,
     /// Whether the API server serves MutatingAdmissionPolicy v1.
     pub mutates: bool,
+    /// Where API servers reach the webhook that does what mutating policies would do; none: it is switched off.
+    pub webhook: Option<Reach>,
     /// Other users that may label nodes with clearances.
     pub node_labelers: Vec<String>,
     /// What becomes of roles and bindings that lead around placement.
@@ -114,6 +131,7 @@ impl Default for Host {
             user: "system:serviceaccount:rempart-system:rempart".to_owned(),
             namespace: "rempart-system".to_owned(),
             mutates: true,
+            webhook: None,
             node_labelers: Vec::new(),
             grants: Grants::default(),
         }
@@ -127,6 +145,8 @@ pub struct Probe {
     pub policies: String,
     /// What was found.
     pub outcome: Outcome,
+    /// Whether the webhook was seen to add a selector.
+    pub adds: bool,
 }
 
 /// The outcome of a probe.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::api::ClearanceSpec;
 use crate::api::conditions::DEEDS;
 use crate::api::reasons::Reason;
-use crate::guard::{AdmissionObject, Kind};
+use crate::guard::{AdmissionObject, Kind, WEBHOOK};
 use crate::plan::snapshot::Versions;
 
 /// What to do now, and when to look again.
@@ -24,6 +24,8 @@ pub struct Plan {
     pub epoch: Option<Epoch>,
     /// Whether the Clearance and every policy and binding are in place as they should be.
     pub guarded: bool,
+    /// Whether the webhook configuration is in place as it should be; never where mutating policies are served.
+    pub webhook: bool,
     /// The next instant at which this plan may change by itself.
     pub wake_at: Option<Timestamp>,
     /// Numbers for the metrics.
@@ -73,6 +75,13 @@ pub enum Step {
         uid: String,
         /// Whether it has been deleted, and only our finalizer keeps it.
         deleted: bool,
+    },
+    /// Write the webhook configuration.
+    WriteWebhook(Value),
+    /// Delete the webhook configuration, which mutating policies have replaced.
+    DeleteWebhook {
+        /// Uid.
+        uid: String,
     },
     /// Set and remove (`None`) labels of a node.
     LabelNode(Relabel),
@@ -201,6 +210,8 @@ impl Step {
             Self::WriteClearance(_) => "Clearance/cluster".to_owned(),
             Self::WriteAdmission(object) => object.key(),
             Self::RetireAdmission { kind, name, .. } => format!("{}/{name} -", kind.as_str()),
+            Self::WriteWebhook(_) => format!("MutatingWebhookConfiguration/{WEBHOOK}"),
+            Self::DeleteWebhook { .. } => format!("MutatingWebhookConfiguration/{WEBHOOK} -"),
             Self::LabelNode(relabel) if relabel.removes() => format!("Node/{} -", relabel.name),
             Self::LabelNode(relabel) => format!("Node/{} +", relabel.name),
             Self::LabelNamespace(relabel) => format!("Namespace/{}", relabel.name),
@@ -222,7 +233,7 @@ impl Step {
             Self::WriteClearance(_) => Phase::Clearance,
             Self::LabelNode(relabel) if relabel.removes() => Phase::Restrict,
             Self::WriteAdmission(object) if object.kind.is_policy() => Phase::Policies,
-            Self::WriteAdmission(_) => Phase::Bindings,
+            Self::WriteAdmission(_) | Self::WriteWebhook(_) => Phase::Bindings,
             Self::LabelNamespace(_) => Phase::Namespaces,
             Self::WriteQuota { .. } => Phase::Quotas,
             Self::WriteStorageClass { .. }
@@ -232,7 +243,7 @@ impl Step {
             | Self::TouchDaemonSet { .. }
             | Self::ReplacePod { .. }
             | Self::HoldLevel { .. } => Phase::Permit,
-            Self::RetireAdmission { .. } => Phase::Retire,
+            Self::RetireAdmission { .. } | Self::DeleteWebhook { .. } => Phase::Retire,
             Self::WriteStatus { .. } => Phase::Report,
         }
     }
@@ -247,7 +258,7 @@ pub enum Phase {
     Restrict,
     /// Policies.
     Policies,
-    /// Their bindings.
+    /// Their bindings, and the webhook configuration.
     Bindings,
     /// Levels and marks on namespaces.
     Namespaces,

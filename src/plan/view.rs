@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
 use super::admission::Upkeep;
 use super::pods::Found;
 use super::settings::settings;
 use super::snapshot::{Host, Outcome, Read, Snapshot, Table};
+use super::webhook;
 use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
 use crate::api::reasons::Reason;
@@ -33,6 +35,8 @@ pub(super) struct View<'a> {
     pub(super) clearing: Clearing,
     /// What is to be done about policies and bindings.
     pub(super) upkeep: Upkeep,
+    /// The webhook configuration as it should be, if there should be one.
+    pub(super) webhook: Option<Value>,
     /// Digest of the policies and bindings as they should be.
     pub(super) policies: String,
     /// Whether the Clearance and every policy and binding are in place.
@@ -68,6 +72,7 @@ impl<'a> View<'a> {
         let admission = guard::with_data(&text, &settings);
         let policies = guard::digest(&text);
         let declarations = declarations(snapshot);
+        let webhook = webhook::wanted(snapshot, &settings);
         let upkeep = Upkeep::of(snapshot, &admission, &text);
         let guarded = upkeep.write.is_empty() && snapshot.clearance().is_some_and(|clearance| clearance.spec == clearing.spec);
         let mut view = Self {
@@ -79,6 +84,7 @@ impl<'a> View<'a> {
             classes,
             clearing,
             upkeep,
+            webhook,
             policies,
             guarded,
             found_by_level: BTreeMap::new(),
@@ -243,7 +249,7 @@ fn declarations(snapshot: &Snapshot) -> BTreeMap<&str, Vec<(&str, &DataDeclarati
     by_namespace
 }
 
-fn classes(snapshot: &Snapshot) -> Classes {
+pub(super) fn classes(snapshot: &Snapshot) -> Classes {
     let found = FoundClasses {
         storage: &snapshot.storage_classes,
         snapshots: &snapshot.snapshot_classes,

@@ -20,7 +20,7 @@ const fn setting(flag: &'static str, variable: &'static str, key: &'static str, 
     Setting { flag, variable, key, values }
 }
 
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 14] = [
     setting("apiserver", "REMPART_APISERVERS", "apiServers", ["https://a", "http://b,https://c", "https://d:6443"]),
     setting("grants", "REMPART_GRANTS", "grants", ["off", "enforce", "warn"]),
     setting("lease-duration", "REMPART_LEASE_DURATION", "lease.duration", ["20s", "21s", "22s"]),
@@ -32,6 +32,9 @@ const SETTINGS: [Setting; 11] = [
     setting("namespace", "POD_NAMESPACE", "namespace", ["a", "b", "c"]),
     setting("node-labeler", "REMPART_NODE_LABELERS", "nodeLabelers", ["joe", "jim,jack", "jane"]),
     setting("probe-every", "REMPART_PROBE_EVERY", "probeEvery", ["31s", "5m", "1m"]),
+    setting("webhook-certificates", "REMPART_WEBHOOK_CERTIFICATES", "webhook.certificates", ["25h", "26h", "27h"]),
+    setting("webhook-listen", "REMPART_WEBHOOK_LISTEN", "webhook.listen", ["none", "127.0.0.1:0", "[::1]:0"]),
+    setting("webhook-url", "REMPART_WEBHOOK_URL", "webhook.url", ["https://a", "https://b", "https://c"]),
 ];
 
 /// Flags that stand in no file, because they differ from process to process.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Each room and the rooms that it may use, as in the table of `src/lib.rs`; every room may use `api`.
-const MAP: [(&str, &[&str]); 9] = [
+const MAP: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("trust", &[]),
     ("placement", &["trust"]),
@@ -15,8 +15,9 @@ const MAP: [(&str, &[&str]); 9] = [
     ("plan", &["guard", "placement", "trust"]),
     ("telemetry", &["plan"]),
     ("cluster", &["plan", "placement", "guard", "telemetry"]),
-    ("operator", &["plan", "placement", "cluster", "telemetry"]),
-    ("cli", &["operator", "plan", "guard", "cluster", "telemetry"]),
+    ("webhook", &["plan", "guard", "cluster"]),
+    ("operator", &["plan", "placement", "cluster", "telemetry", "webhook"]),
+    ("cli", &["operator", "plan", "guard", "cluster", "telemetry", "webhook"]),
 ];
 
 /// Rooms that compute and nothing else.

@@ -24,6 +24,7 @@ mod refused;
 mod repaired;
 mod replicas;
 mod restarted;
+mod service;
 mod storage;
 mod storm;
 #[cfg(feature = "otel")]
@@ -34,4 +35,5 @@ mod unheard;
 mod uninstalled;
 mod unseen;
 mod volumes;
+mod webhook;
 pub mod world;

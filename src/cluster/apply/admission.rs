@@ -93,7 +93,7 @@ fn params() -> PostParams {
 }
 
 /// The field manager, other than the operator, that last wrote an object.
-fn edited_by(object: &DynamicObject) -> Option<String> {
+pub(super) fn edited_by(object: &DynamicObject) -> Option<String> {
     let others =
         object.managed_fields().iter().filter(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(FIELD_MANAGER));
     others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())

@@ -9,10 +9,11 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::admission::resource_of;
+use super::webhook::webhook_configurations;
 use super::{manager, only, said};
 use crate::api::SensitivityLevel;
 use crate::api::names::{FIELD_MANAGER, GUARD, LEVEL_IN_USE, MANAGED_BY, QUOTA};
-use crate::guard::Kind;
+use crate::guard::{Kind, WEBHOOK};
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,7 +32,7 @@ pub struct Guarding {
 /// What guards a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A policy or binding; our finalizer keeps it when it is deleted.
+    /// A policy or binding, which our finalizer keeps when it is deleted; or the webhook configuration in place of some.
     Admission,
     /// A ResourceQuota that leaves no claim to classes that are not cleared.
     Quota,
@@ -60,6 +61,8 @@ pub async fn guarding(client: &Client) -> Result<Vec<Guarding>, RemovalError> {
     for kind in kinds {
         found.extend(list(client, Part::Admission, &resource_of(kind), &ours).await?);
     }
+    let webhook = ListParams::default().fields(&format!("metadata.name={WEBHOOK}"));
+    found.extend(list(client, Part::Admission, &webhook_configurations(), &webhook).await?);
     let named = ListParams::default().fields(&format!("metadata.name={QUOTA}"));
     found.extend(
         list(

@@ -10,6 +10,7 @@ mod pods;
 mod reference;
 mod status;
 mod storage;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -113,6 +114,11 @@ impl World {
                 Arc::make_mut(&mut snapshot.admission).insert(object.key(), Arc::new(stored));
             }
             Step::RetireAdmission { kind, name, deleted, .. } => self.delete_admission(&format!("{}/{name}", kind.as_str()), *deleted),
+            Step::WriteWebhook(object) => {
+                let stored = StoredWebhook { uid: "webhook".into(), webhooks: object["webhooks"].clone(), deleting: false };
+                Arc::make_mut(&mut snapshot.webhooks).insert("rempart".into(), Arc::new(stored));
+            }
+            Step::DeleteWebhook { .. } => drop(Arc::make_mut(&mut snapshot.webhooks).remove("rempart")),
             Step::LabelNode(change) => {
                 let node = Arc::make_mut(&mut snapshot.nodes).get_mut(&change.name).unwrap();
                 relabel(&mut Arc::make_mut(node).labels, change);
@@ -174,8 +180,11 @@ impl World {
     /// Every API server was seen to use what is in place.
     fn probed(mut self) -> Self {
         let plan = plan(&self.0, now());
-        self.0.probe =
-            Some(Probe { policies: plan.policies, outcome: Outcome::Holds("the API server was seen to refuse a violation".into()) });
+        self.0.probe = Some(Probe {
+            policies: plan.policies,
+            outcome: Outcome::Holds("the API server was seen to refuse a violation".into()),
+            adds: false,
+        });
         self.0.in_use = plan.epoch.expect("there is nothing to write").versions;
         self
     }

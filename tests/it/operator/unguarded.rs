@@ -18,15 +18,13 @@ async fn an_api_server_without_validating_policies_is_open_and_that_is_said() {
     world.wait_for_log("the guard is open").await;
 }
 
-/// As before Kubernetes 1.36: nothing adds the selector, so manifests carry it, and all that is refused is refused as ever.
+/// As before Kubernetes 1.36, with the webhook switched off: nothing adds the selector, so manifests carry it, and all that is refused is refused as ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_without_mutating_policies_refuses_as_ever_and_manifests_carry_the_selector() {
-    let flag = "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false";
-    let other = "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false";
-    let flags =
-        ["--apiserver-flag", flag, "--apiserver-flag", other, "--apiserver-flag", "--disable-admission-plugins=MutatingAdmissionPolicy"];
-    let mut world = World::installed_on(Cluster::start("no-mutation", &flags)).await;
-    world.start().await;
+    let mut world = World::installed_on(Cluster::without_mutation("no-mutation", &[])).await;
+    world.launch_with(&["--webhook-listen", "none"]);
+    world.wait_for_log("the guard holds").await;
+    world.cluster.history().promise(&[]);
     apply(&world.admin, &[qualified_cloud("snc"), restreint(), namespace("secret", Some("restreint"))]).await;
     apply(&world.admin, &[node("snc-1", "snc")]).await;
     world.wait_nodes("snc", "restreint", true).await;

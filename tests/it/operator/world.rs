@@ -8,6 +8,7 @@ use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::service::Service;
 use crate::cluster::{Cluster, apply, send, try_apply, wait_until, yaml};
 use crate::rights::OPERATOR;
 
@@ -17,6 +18,8 @@ pub struct World {
     pub admin: Client,
     /// The administrator in the operator's name: the only way to the Clearance.
     pub in_its_name: Client,
+    /// Where API servers without mutating policies find the webhook.
+    pub service: Service,
     operator: Option<Child>,
     identity: PathBuf,
     log: PathBuf,
@@ -45,7 +48,7 @@ impl World {
     pub async fn bare(cluster: Cluster) -> Self {
         let (admin, in_its_name) = (cluster.admin().await, cluster.user(OPERATOR, &["system:masters"]).await);
         let log = cluster.dir().join("operator.log");
-        Self { cluster, admin, in_its_name, operator: None, identity: PathBuf::new(), log }
+        Self { cluster, admin, in_its_name, service: Service::start(), operator: None, identity: PathBuf::new(), log }
     }
 
     /// The same with the operator running, and seen to hold.
@@ -80,9 +83,14 @@ impl World {
 
     /// Starts a process of the operator that belongs to the caller, in a pod that is called `rempart` unless a flag says otherwise.
     pub fn spawn(&self, flags: &[&str], log: &Path) -> Child {
+        self.service.know(log);
         let log = File::create(log).expect("the folder of the cluster is writable");
         let mut command = self.command();
-        command.env("POD_NAME", "rempart").args(["--log", "info,rempart::operator=debug"]).args(flags).stdout(Stdio::null()).stderr(log);
+        command.env("POD_NAME", "rempart");
+        if !flags.contains(&"--webhook-listen") {
+            command.args(["--webhook-listen", "127.0.0.1:0", "--webhook-url", &self.service.url()]);
+        }
+        command.args(["--log", "info,rempart::operator=debug"]).args(flags).stdout(Stdio::null()).stderr(log);
         command.spawn().expect("the operator starts")
     }
 

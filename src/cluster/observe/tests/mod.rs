@@ -88,7 +88,7 @@ fn clusters() -> BoxedStrategy<Cluster> {
         .prop_map(|(claims, volumes, attachments, quotas, classes)| Storage { claims, volumes, attachments, quotas, classes });
     let outcome = schema::text(0, 300)
         .prop_flat_map(|said| select(vec![Outcome::Holds(said.clone()), Outcome::Open(said.clone()), Outcome::Unclear(said)]));
-    let probe = (schema::text(0, 80), outcome).prop_map(|(policies, outcome)| Probe { policies, outcome });
+    let probe = (schema::text(0, 80), outcome).prop_map(|(policies, outcome)| Probe { policies, outcome, adds: false });
     let key = prop_oneof![
         schema::text(0, 80),
         select(vec!["Clearance/cluster", "Node/one +", "ValidatingAdmissionPolicy/x"]).prop_map(ToOwned::to_owned)
