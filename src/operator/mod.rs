@@ -104,9 +104,11 @@ impl RunError {
 
 async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readiness, stop: CancellationToken) -> Result<(), RunError> {
     match listen {
-        Some(address) => serve(address, metrics, readiness, stop).await.map_err(|error| RunError::Listen(address, error)),
-        None => std::future::pending().await,
+        Some(address) => serve(address, metrics, readiness, stop).await.map_err(|error| RunError::Listen(address, error))?,
+        None => {}
     }
+    // It has ended because it was asked to: what is being written is written first.
+    std::future::pending().await
 }
 
 /// The webhook, where the API server has nothing else.

@@ -1,9 +1,15 @@
 //! The API server goes away and comes back; the operator notices nothing worse than a pause.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::world::{World, namespace, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, wait_until};
+use crate::proxy::{Fault, On, Proxy};
+
+/// What the log says of a write that was made.
+const WRITTEN: &str = ": written what=";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_outlives_a_restart_of_the_api_server_and_goes_on() {
@@ -27,6 +33,23 @@ async fn the_operator_outlives_a_restart_of_the_api_server_and_goes_on() {
     .await;
     world.wait_condition("sensitivitylevels/restreint", "Satisfiable", "False", "NoEligibleCloud").await;
     assert!(!world.log().contains("panicked"), "{}", world.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_is_asked_to_end_writes_to_the_end_what_it_is_writing() {
+    let mut world = World::installed("ended").await;
+    let proxy = Proxy::start(&world.cluster).await;
+    world.speak_to(&proxy.url());
+    world.start().await;
+    world.settled().await;
+    let late = proxy.spoil(On::Writes, |_| true, Fault::Late(Duration::from_secs(2)));
+    apply(&world.admin, &[qualified_cloud("snc")]).await;
+    wait_until("it writes", async || if proxy.spoilt(late) > 0 { Ok(()) } else { Err(world.log()) }).await;
+    let before = world.log().matches(WRITTEN).count();
+    assert_eq!(world.terminate(), Some(0));
+    let log = world.log();
+    let (end, _) = log.split_once("stopping").expect("it says when it stops");
+    assert!(end.matches(WRITTEN).count() > before, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
