@@ -34,6 +34,15 @@ pub const QUOTA: &str = "rempart-classes";
 /// Old annotation of claims and volumes: their class. Where it is, Kubernetes goes by it and not by the field.
 pub const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
+/// Whether users may not give this name to an object of this kind, as the rules of its CRD say: it would be taken for what is ours.
+pub fn is_reserved(kind: &str, name: &str) -> bool {
+    match kind {
+        "SensitivityLevel" => name == "cloud" || name.starts_with("rempart"),
+        "TrustedCloud" => name.starts_with("rempart"),
+        _ => false,
+    }
+}
+
 /// Name of the one Clearance.
 pub const CLEARANCE: &str = "cluster";
 /// The level, cloud and namespace of the operator's own probe. Levels whose name starts with `rempart` are reserved.

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::apply::admission::resource_of;
 use super::follow::{BROKEN_AFTER, SILENCE, Seen, Selection, Trouble, follow};
 use super::watched::{WatchedDaemonSet, WatchedNamespace, WatchedNode, WatchedPod};
-use crate::api::names::GUARD;
+use crate::api::names::{GUARD, is_reserved};
 use crate::api::{Clearance, DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::guard::Kind;
 use crate::plan::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Table, Version, Versions};
@@ -364,17 +364,19 @@ fn stored(kind: Kind, object: &DynamicObject) -> Stored {
     }
 }
 
-fn read<K: DeserializeOwned>(mut object: DynamicObject) -> Read<K> {
+fn read<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: DynamicObject) -> Read<K> {
     object.metadata.managed_fields = None;
     let metadata = object.metadata.clone();
     let conditions = object.data.pointer("/status/conditions").cloned();
     let value = serde_json::json!(object);
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        Box::new(Malformed {
-            metadata,
-            conditions: conditions.and_then(|conditions| serde_json::from_value(conditions).ok()).unwrap_or_default(),
-            error: error.to_string(),
-        })
+    let read = serde_path_to_error::deserialize(value).map_err(|error| error.to_string());
+    // The CRD refuses it; it may have been stored before there was this CRD.
+    let reserved = is_reserved(&K::kind(&()), metadata.name.as_deref().unwrap_or_default());
+    let read =
+        read.and_then(|object| if reserved { Err("metadata.name: it is reserved: choose another name".to_owned()) } else { Ok(object) });
+    read.map_err(|error| {
+        let conditions = conditions.and_then(|conditions| serde_json::from_value(conditions).ok()).unwrap_or_default();
+        Box::new(Malformed { metadata, conditions, error })
     })
 }
 

@@ -115,7 +115,7 @@ fn snapshot(cluster: &Cluster, at: Timestamp) -> Snapshot {
             objects.iter().map(|object| serde_json::from_value::<K>(object.clone()).unwrap_or_else(|error| panic!("{error}: {object}")));
         Arc::new(read.map(|object| (part.key(&object), Arc::new(facts(object)))).collect())
     }
-    fn ours<K: DeserializeOwned>(objects: &[Value]) -> Table<Read<K>> {
+    fn ours<K: Resource<DynamicType = ()> + DeserializeOwned>(objects: &[Value]) -> Table<Read<K>> {
         let part = Part { prefix: None };
         let read_one =
             |object: &Value| serde_json::from_value::<DynamicObject>(object.clone()).unwrap_or_else(|error| panic!("{error}: {object}"));
@@ -202,6 +202,22 @@ fn written(cluster: &mut Cluster, plan: &Plan) -> Result<Vec<String>, String> {
         }
     }
     Ok(keys)
+}
+
+#[test]
+fn what_has_a_reserved_name_counts_for_nothing() {
+    let object = |kind: &str, name: &str| -> DynamicObject {
+        let spec = json!({"offering": {"service": "A", "model": "IaaS"}, "requires": {}});
+        serde_json::from_value(json!({"apiVersion": "rempart.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}))
+            .unwrap()
+    };
+    let why = read::<TrustedCloud>(object("TrustedCloud", "rempart-canary")).unwrap_err().error;
+    assert_eq!(why, "metadata.name: it is reserved: choose another name");
+    for reserved in ["rempart-canary", "cloud"] {
+        assert!(read::<SensitivityLevel>(object("SensitivityLevel", reserved)).is_err(), "{reserved}");
+    }
+    assert!(read::<SensitivityLevel>(object("SensitivityLevel", "clouds")).is_ok());
+    assert!(read::<TrustedCloud>(object("TrustedCloud", "cloud")).is_ok());
 }
 
 fn instants() -> BoxedStrategy<Timestamp> {
