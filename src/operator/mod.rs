@@ -103,9 +103,8 @@ impl RunError {
 }
 
 async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readiness, stop: CancellationToken) -> Result<(), RunError> {
-    match listen {
-        Some(address) => serve(address, metrics, readiness, stop).await.map_err(|error| RunError::Listen(address, error))?,
-        None => {}
+    if let Some(address) = listen {
+        serve(address, metrics, readiness, stop).await.map_err(|error| RunError::Listen(address, error))?;
     }
     // It has ended because it was asked to: what is being written is written first.
     std::future::pending().await
