@@ -21,7 +21,7 @@ pub const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
 const EVERYBODY: [(&str, &str, &str); 1] = [("create", "authentication.k8s.io", "selfsubjectreviews")];
 
 /// Rights that no request uses, and who needs them instead.
-const ASKED_BY_OTHERS: [(&str, &str, &str); 8] = [
+const ASKED_BY_OTHERS: [(&str, &str, &str); 10] = [
     // The API server lets nobody write a policy or binding who may not read its parameters; see `a_policy_is_written_by_who_may_read_its_parameters`.
     ("get", "rempart.dev", "clearances"),
     ("get", "rempart.dev", "datadeclarations"),
@@ -31,6 +31,8 @@ const ASKED_BY_OTHERS: [(&str, &str, &str); 8] = [
     // A patch by server-side apply that makes an object is a patch in the audit log; see `the_clearance_is_made_by_who_may_create_it`.
     ("create", "rempart.dev", "clearances"),
     ("create", "", "resourcequotas"),
+    ("create", "", "configmaps"),
+    ("create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     // An update that makes the lease is an update in the audit log; see `the_lease_is_made_by_who_may_create_it`.
     ("create", "coordination.k8s.io", "leases"),
 ];
