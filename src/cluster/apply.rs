@@ -116,7 +116,7 @@ impl Writer {
     async fn make(&self, step: Step) -> (Step, Result<(), Refusal>) {
         let key = step.key();
         let kind = key.split('/').next().unwrap_or_default().to_owned();
-        let outcome = match self.mandate.during(TIME_OUT, self.write(step.clone())).await {
+        let outcome = match self.mandate.during(TIME_OUT, Box::pin(self.write(step.clone()))).await {
             Some(outcome) => outcome,
             None if self.mandate.left().is_none() => Err(WriteError::NotOurs),
             None => Err(WriteError::TimeOut),

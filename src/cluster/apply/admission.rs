@@ -1,10 +1,11 @@
 //! Writing policies and bindings: in place, never by deleting first.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams, Preconditions};
+use kube::api::{ApiResource, DynamicObject, Patch, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::Value;
 
-use super::{WriteError, Writer, gone_is_fine};
+use super::{WriteError, Writer, gone_is_fine, manager, only};
 use crate::api::names::{FIELD_MANAGER, GUARD};
 use crate::api::reasons::Reason;
 use crate::guard::{AdmissionObject, Kind};
@@ -14,18 +15,39 @@ use crate::plan::{Notice, with_defaults};
 /// status of a new policy at any time.
 const TRIES: usize = 5;
 
+/// An object that is the operator's alone, and is replaced whole: server-side apply would leave standing what somebody added to weaken it.
+pub(super) struct Whole {
+    pub(super) resource: ApiResource,
+    pub(super) ours: DynamicObject,
+    /// The field in which it says everything, and how the API server stores ours.
+    pub(super) field: &'static str,
+    pub(super) stored: Value,
+    /// Whether it is made by server-side apply, so that `create` can be granted for its name alone.
+    pub(super) made_by_apply: bool,
+    /// Why it is put back.
+    pub(super) because: &'static str,
+}
+
 impl Writer {
-    /// Writes a policy or binding. It is replaced whole, because server-side apply would leave a condition standing that
-    /// somebody added to weaken it; labels and annotations of others stay.
+    /// Writes a policy or binding.
     pub(super) async fn write_admission(&self, wanted: AdmissionObject) -> Result<(), WriteError> {
-        let api = self.admission(wanted.kind);
         let ours: DynamicObject = serde_json::from_value(wanted.object).map_err(kube::Error::SerdeError)?;
+        let stored = with_defaults(&ours.data["spec"]);
+        let because = "sensitive namespaces rest on it";
+        self.write_whole(Whole { resource: resource_of(wanted.kind), ours, field: "spec", stored, made_by_apply: false, because }).await
+    }
+
+    /// Labels and annotations of others stay.
+    pub(super) async fn write_whole(&self, wanted: Whole) -> Result<(), WriteError> {
+        let Whole { resource, ours, field, stored: expected, made_by_apply, because } = wanted;
+        let (api, name) = (Api::<DynamicObject>::all_with(self.client.clone(), &resource), ours.name_any());
         let mut tries = 1;
         loop {
-            let found = api.get_opt(&wanted.name).await?;
-            let editor = found.as_ref().filter(|found| found.data["spec"] != with_defaults(&ours.data["spec"])).and_then(edited_by);
+            let found = api.get_opt(&name).await?;
+            let editor = found.as_ref().filter(|found| found.data[field] != expected).and_then(edited_by);
             let written = match found {
-                Some(found) => api.replace(&wanted.name, &params(), &in_place_of(found, &ours)).await,
+                Some(found) => api.replace(&name, &params(), &in_place_of(found, &ours)).await,
+                None if made_by_apply => api.patch(&name, &manager().force(), &Patch::Apply(&ours)).await,
                 None => api.create(&params(), &ours).await,
             };
             match written {
@@ -33,10 +55,9 @@ impl Writer {
                 Err(error) => return Err(error.into()),
                 Ok(stored) => {
                     if let Some(editor) = editor {
-                        self.tell_of_edit(wanted.kind, &stored, &editor).await;
+                        self.tell_of_edit(&resource, &stored, &editor, because).await;
                     }
-                    let same = stored.data["spec"] == with_defaults(&ours.data["spec"]);
-                    return if same { Ok(()) } else { Err(WriteError::Altered) };
+                    return if stored.data[field] == expected { Ok(()) } else { Err(WriteError::Altered) };
                 }
             }
         }
@@ -46,8 +67,7 @@ impl Writer {
     pub(super) async fn retire_admission(&self, kind: Kind, name: &str, uid: String, deleted: bool) -> Result<(), WriteError> {
         let api = self.admission(kind);
         if !deleted {
-            let same = Preconditions { uid: Some(uid), resource_version: None };
-            return gone_is_fine(api.delete(name, &DeleteParams { preconditions: Some(same), ..DeleteParams::default() }).await);
+            return gone_is_fine(api.delete(name, &only(uid)).await);
         }
         let mut tries = 1;
         while let Some(mut found) = api.get_opt(name).await?.filter(|found| found.uid().as_ref() == Some(&uid)) {
@@ -64,15 +84,15 @@ impl Writer {
         Api::all_with(self.client.clone(), &resource_of(kind))
     }
 
-    async fn tell_of_edit(&self, kind: Kind, stored: &DynamicObject, editor: &str) {
+    async fn tell_of_edit(&self, resource: &ApiResource, stored: &DynamicObject, editor: &str, because: &str) {
         let regarding = ObjectReference {
-            api_version: Some("admissionregistration.k8s.io/v1".to_owned()),
-            kind: Some(kind.as_str().to_owned()),
+            api_version: Some(resource.api_version.clone()),
+            kind: Some(resource.kind.clone()),
             name: stored.metadata.name.clone(),
             uid: stored.uid(),
             ..ObjectReference::default()
         };
-        let note = format!("was changed by {editor:?} and is put back: sensitive namespaces rest on it");
+        let note = format!("was changed by {editor:?} and is put back: {because}");
         self.tell(&regarding, &[Notice::deed(Reason::PutBack, note)]).await;
     }
 }
@@ -93,7 +113,7 @@ fn params() -> PostParams {
 }
 
 /// The field manager, other than the operator, that last wrote an object.
-pub(super) fn edited_by(object: &DynamicObject) -> Option<String> {
+fn edited_by(object: &DynamicObject) -> Option<String> {
     let others =
         object.managed_fields().iter().filter(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(FIELD_MANAGER));
     others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0)).and_then(|entry| entry.manager.clone())

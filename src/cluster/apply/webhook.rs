@@ -3,63 +3,23 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
-use kube::api::{DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, TypeMeta};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DynamicObject, ObjectMeta, Patch, PatchParams, TypeMeta};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::admission::edited_by;
+use super::admission::Whole;
 use super::{TIME_OUT, WriteError, Writer, gone_is_fine, only, said};
 use crate::api::names::FIELD_MANAGER;
-use crate::api::reasons::Reason;
 use crate::guard::WEBHOOK;
-use crate::plan::Notice;
-
-/// How often a write is tried at once when the object has changed in between.
-const TRIES: usize = 5;
 
 impl Writer {
-    /// Replaces the whole configuration: server-side apply would leave a selector or a condition standing that somebody added. Made it is by
-    /// server-side apply, so that `create` can be granted for this name alone.
+    /// Writes the configuration.
     pub(super) async fn write_webhook(&self, wanted: Value) -> Result<(), WriteError> {
-        let kind = webhook_configurations();
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
         let ours: DynamicObject = serde_json::from_value(wanted).map_err(kube::Error::SerdeError)?;
-        let mut tries = 1;
-        loop {
-            let found = api.get_opt(WEBHOOK).await?;
-            let editor = found.as_ref().filter(|found| found.data["webhooks"] != ours.data["webhooks"]).and_then(edited_by);
-            let written = match found {
-                Some(found) => {
-                    let mut object = DynamicObject { metadata: found.metadata, ..ours.clone() };
-                    object.metadata.managed_fields = None;
-                    object.labels_mut().extend(ours.labels().clone());
-                    object.annotations_mut().extend(ours.annotations().clone());
-                    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-                    api.replace(WEBHOOK, &params, &object).await
-                }
-                None => api.patch(WEBHOOK, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&ours)).await,
-            };
-            match written {
-                Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
-                Err(error) => return Err(error.into()),
-                Ok(stored) => {
-                    if let Some(editor) = editor {
-                        let regarding = ObjectReference {
-                            api_version: Some(kind.api_version.clone()),
-                            kind: Some(kind.kind.clone()),
-                            name: Some(WEBHOOK.to_owned()),
-                            uid: stored.uid(),
-                            ..ObjectReference::default()
-                        };
-                        let note = format!("was changed by {editor:?} and is put back: it adds what sensitive namespaces demand");
-                        self.tell(&regarding, &[Notice::deed(Reason::PutBack, note)]).await;
-                    }
-                    return if stored.data["webhooks"] == ours.data["webhooks"] { Ok(()) } else { Err(WriteError::Altered) };
-                }
-            }
-        }
+        let (field, stored, because) = ("webhooks", ours.data["webhooks"].clone(), "it adds what sensitive namespaces demand");
+        self.write_whole(Whole { resource: webhook_configurations(), ours, field, stored, made_by_apply: true, because }).await
     }
 
     pub(super) async fn delete_webhook(&self, uid: String) -> Result<(), WriteError> {
