@@ -18,7 +18,7 @@ build: ## target/release/rempart
 demo: build $(CLUSTER) ## from nothing to refusals on one screen, in a cluster of its own; KEEP=1 leaves it running
 	@scripts/demo
 
-test: fmt lint integration ## everything CI runs
+test: fmt lint integration ## format, lints, and all tests on Kubernetes 1.36; CI runs `compat` after it
 
 fmt:
 	cargo fmt --check

@@ -45,7 +45,7 @@ conditions! {
     /// Accepted and acted on. Never depends on compliance.
     READY "Ready" of "TrustedCloud" "SensitivityLevel" "DataDeclaration" {
         True: Accepted;
-        False: InvalidSpec Malformed WriteFailed WatchBroken;
+        False: InvalidSpec UnresolvedReference Malformed WriteFailed WatchBroken;
     }
     /// A change of spec is needed (kstatus). Absent otherwise.
     STALLED "Stalled" of "TrustedCloud" "SensitivityLevel" "DataDeclaration" {
@@ -53,13 +53,13 @@ conditions! {
     }
     /// Work is under way (kstatus). Absent otherwise.
     RECONCILING "Reconciling" of "TrustedCloud" "SensitivityLevel" "DataDeclaration" {
-        True: WriteFailed WatchBroken;
+        True: UnresolvedReference WriteFailed WatchBroken;
     }
     /// The cloud has a qualification that counts. The best one is put forward, with its state as the reason.
     QUALIFIED "Qualified" of "TrustedCloud" {
         True: Valid Expiring;
         False: NoQualification Candidate Withdrawn Suspended NotYetValid Expired Stale OutOfScope Broken Valid Expiring;
-        Unknown: InvalidSpec;
+        Unknown: InvalidSpec UnresolvedReference;
     }
     /// Every class that the cloud names is as it should be. Absent where it names none.
     STORAGE_READY "StorageReady" of "TrustedCloud" {
@@ -70,7 +70,7 @@ conditions! {
     SATISFIABLE "Satisfiable" of "SensitivityLevel" {
         True: CloudsCleared;
         False: NoEligibleCloud Contradictory;
-        Unknown: InvalidSpec;
+        Unknown: InvalidSpec UnresolvedReference;
     }
     /// The scheduler finds nodes for the pods of the level.
     SCHEDULABLE "Schedulable" of "SensitivityLevel" {

@@ -36,6 +36,8 @@ reasons! {
     Accepted
     /// The spec must be corrected: the message names the field and what to write.
     InvalidSpec
+    /// The spec names an object that is not there, or that has problems itself: the message says which. Goes by itself once that object is sound.
+    UnresolvedReference
     /// What is stored does not have the form of its CRD, and counts for nothing until it is written again.
     Malformed
     /// A write failed, and is tried again by itself. The message names it and what the API server said.

@@ -143,7 +143,7 @@ impl Classes {
             let Some(class) = class_name(cloud, entry) else { continue };
             if !seen.insert(class.clone()) {
                 let message = format!("class {class} is named above already: remove one of the two");
-                self.problems.entry(cloud.to_owned()).or_default().push(Problem { field: format!("spec.storage[{index}]"), message });
+                self.problems.entry(cloud.to_owned()).or_default().push(Problem::new(format!("spec.storage[{index}]"), message));
             }
         }
     }

@@ -51,7 +51,7 @@ impl Perimeters {
             let mut entries = Vec::new();
             for (index, entry) in spec.nodes.iter().enumerate() {
                 let path = format!("spec.nodes[{index}]");
-                let mut note = |field: &str, message: String| problems.push(Problem { field: format!("{path}{field}"), message });
+                let mut note = |field: &str, message: String| problems.push(Problem::new(format!("{path}{field}"), message));
                 let provider_id = entry
                     .provider_id
                     .as_deref()

@@ -2,18 +2,26 @@
 
 use std::fmt;
 
-/// Something in a spec that has to be changed.
+/// Something that keeps a spec from being acted on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Path of the field, such as `spec.qualifications[0].validUntil`.
     pub field: String,
     /// What is wrong and what to write, in lower case.
     pub message: String,
+    /// Whether it goes by itself once another object is there, or is mended: what is applied in one go arrives in any order.
+    pub unresolved: bool,
 }
 
 impl Problem {
-    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+    /// What only a change of the spec mends.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), unresolved: false }
+    }
+
+    /// What the object that `field` names mends as well, once it is there and sound.
+    pub fn unresolved(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { unresolved: true, ..Self::new(field, message) }
     }
 }
 

@@ -148,7 +148,7 @@ fn layer_problems(
         let layer = layer.cloud.0.as_str();
         if !specs.contains_key(layer) && !unreadable.contains(layer) {
             let meant = spelling::meant(layer, specs.keys().copied());
-            problems.push(Problem::new(
+            problems.push(Problem::unresolved(
                 format!("spec.reliesOn[{index}].cloud"),
                 format!("there is no TrustedCloud {layer}{meant}: create it, or correct the name"),
             ));
@@ -238,7 +238,7 @@ fn extends_problems(
             } else {
                 continue;
             };
-        problems.push(Problem::new(format!("spec.extends[{index}]"), message));
+        problems.push(Problem::unresolved(format!("spec.extends[{index}]"), message));
     }
     problems
 }

@@ -28,7 +28,7 @@ pub(super) fn status(view: &View<'_>, name: &str, cloud: &TrustedCloud) -> (Trus
     storage::ready(view, name, &mut conditions);
 
     let Some(standing) = view.assessment.clouds.get(name) else {
-        conditions.set(QUALIFIED, Truth::Unknown, Reason::InvalidSpec, "the spec must be corrected first");
+        conditions.unknown(QUALIFIED, &problems);
         let (conditions, notices) = conditions.finish();
         let observed_generation = cloud.metadata.generation.unwrap_or_default();
         return (TrustedCloudStatus { observed_generation, conditions, nodes: Some(nodes), ..TrustedCloudStatus::default() }, notices);

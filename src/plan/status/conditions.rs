@@ -39,16 +39,32 @@ impl<'a> Conditions<'a> {
         self.found.push((reason, condition));
     }
 
-    /// `Ready` with its kstatus companions: a spec that must change is stalled, work that is under way is reconciling.
+    /// `Ready` with its kstatus companions: a spec that must change is stalled; work that is under way, and what waits for
+    /// another object, is reconciling.
     pub(super) fn readiness(&mut self, problems: &[Problem], under_way: Option<(Reason, String)>, accepted: impl Into<String>) {
         if let Some((reason, message)) = under_way.filter(|_| problems.is_empty()) {
-            self.set(READY, Truth::False, reason, message.clone());
-            self.set(RECONCILING, Truth::True, reason, message);
+            self.reconciling(reason, &message);
         } else if problems.is_empty() {
             self.set(READY, Truth::True, Reason::Accepted, accepted);
         } else {
-            self.stalled(Reason::InvalidSpec, &problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+            let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            match fault(problems) {
+                reason @ Reason::UnresolvedReference => self.reconciling(reason, &message),
+                reason => self.stalled(reason, &message),
+            }
         }
+    }
+
+    fn reconciling(&mut self, reason: Reason, message: &str) {
+        self.set(READY, Truth::False, reason, message);
+        self.set(RECONCILING, Truth::True, reason, message);
+    }
+
+    /// A condition of which nothing can be said while the object has `problems`.
+    pub(super) fn unknown(&mut self, type_: &str, problems: &[Problem]) {
+        let reason = fault(problems);
+        let first = if reason == Reason::UnresolvedReference { "what the spec names must be there" } else { "the spec must be corrected" };
+        self.set(type_, Truth::Unknown, reason, format!("{first} first"));
     }
 
     pub(super) fn stalled(&mut self, reason: Reason, message: &str) {
@@ -72,6 +88,11 @@ impl<'a> Conditions<'a> {
         let notices = notices.collect();
         (self.found.into_iter().map(|(_, condition)| condition).collect(), notices)
     }
+}
+
+/// What to say of an object that has `problems`.
+fn fault(problems: &[Problem]) -> Reason {
+    if problems.iter().all(|problem| problem.unresolved) { Reason::UnresolvedReference } else { Reason::InvalidSpec }
 }
 
 fn is_bad(condition: &Condition) -> bool {

@@ -67,15 +67,15 @@ fn problems(view: &View<'_>, declaration: &DataDeclaration) -> Vec<Problem> {
             "no sensitivity level is named {level}, so every pod concerned is refused: create it or name one of {}",
             listed(&known)
         );
-        problems.push(Problem { field: "spec.level".to_owned(), message });
+        problems.push(Problem::unresolved("spec.level", message));
     }
     if let Err(message) = end_of_day(Date::ZERO, &declaration.spec.time_zone) {
-        problems.push(Problem { field: "spec.timeZone".to_owned(), message });
+        problems.push(Problem::new("spec.timeZone", message));
     }
     let namespace = declaration.namespace().unwrap_or_default();
     if view.is_system(&namespace) {
         let message = format!("namespace {namespace} can not have a level: remove this declaration");
-        problems.push(Problem { field: "metadata.namespace".to_owned(), message });
+        problems.push(Problem::new("metadata.namespace", message));
     }
     problems
 }

@@ -70,8 +70,9 @@ fn starving(found: &Found) -> Option<String> {
 
 fn satisfiable(view: &View<'_>, name: &str, clouds: &[String], conditions: &mut Conditions<'_>) {
     let contradictions = view.register.contradictions(name);
-    if !view.register.level_problems(name).is_empty() {
-        conditions.set(SATISFIABLE, Truth::Unknown, Reason::InvalidSpec, "the spec must be corrected first");
+    let problems = view.register.level_problems(name);
+    if !problems.is_empty() {
+        conditions.unknown(SATISFIABLE, problems);
     } else if !contradictions.is_empty() {
         let message = contradictions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         conditions.set(SATISFIABLE, Truth::False, Reason::Contradictory, message);

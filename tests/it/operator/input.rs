@@ -72,14 +72,14 @@ pub fn declaration(spec: Value) -> Value {
 
 /// What is wrong, the object, and what the API server must say.
 /// Objects that only the operator can see to be wrong, which of them must say so, and the field and remedy that it must name.
-struct Stalled {
+struct Faulty {
     what: &'static str,
     objects: Vec<Value>,
     said: Vec<(&'static str, &'static str)>,
 }
 
-fn stalled_clouds() -> Vec<Stalled> {
-    let one = |what, edit, said| Stalled { what, objects: vec![cloud(json!({"spec": edit}))], said: vec![("trustedclouds/bad", said)] };
+fn stalled_clouds() -> Vec<Faulty> {
+    let one = |what, edit, said| Faulty { what, objects: vec![cloud(json!({"spec": edit}))], said: vec![("trustedclouds/bad", said)] };
     let relying = |name: &str, on: &str| {
         merged(qualified_cloud(name), json!({"spec": {"nodes": null, "reliesOn": [{"cloud": on, "layer": "IaaS"}]}}))
     };
@@ -115,12 +115,7 @@ fn stalled_clouds() -> Vec<Stalled> {
             json!({"operator": {"nonEuropeanOwnership": {"largestPercent": "30", "totalPercent": "20"}}}),
             "spec.operator.nonEuropeanOwnership.totalPercent: the largest holder (30%) cannot hold more than all of them together (20%)",
         ),
-        one(
-            "a layer that is not there",
-            json!({"reliesOn": [{"cloud": "sncc", "layer": "IaaS"}]}),
-            "spec.reliesOn[0].cloud: there is no TrustedCloud sncc (did you mean snc?): create it, or correct the name",
-        ),
-        Stalled {
+        Faulty {
             what: "clouds in a circle",
             objects: vec![relying("a", "b"), relying("b", "a"), relying("bad", "bad")],
             said: vec![
@@ -132,21 +127,16 @@ fn stalled_clouds() -> Vec<Stalled> {
     ]
 }
 
-fn stalled_levels() -> Vec<Stalled> {
-    let one = |what, edit, said| Stalled { what, objects: vec![spec(edit)], said: vec![("sensitivitylevels/bad", said)] };
+fn stalled_levels() -> Vec<Faulty> {
+    let one = |what, edit, said| Faulty { what, objects: vec![spec(edit)], said: vec![("sensitivitylevels/bad", said)] };
     let extending = |name: &str, other: &str| level(name, json!({}), json!({"extends": [other]}));
     vec![
-        one(
-            "a level that is not there",
-            json!({"extends": ["interne", "restrient"]}),
-            "spec.extends[1]: there is no SensitivityLevel restrient (did you mean restreint?): create it, or correct the name",
-        ),
         one(
             "a place that is none",
             json!({"requires": {"operator": {"seatsIn": ["EU", "XX"]}}}),
             r#"spec.requires.operator.seatsIn[1]: "XX" is not a country: write a code of ISO 3166-1 alpha-2, such as FR, EU or EEA"#,
         ),
-        Stalled {
+        Faulty {
             what: "levels in a circle",
             objects: vec![extending("a", "b"), extending("b", "a"), extending("bad", "bad")],
             said: vec![
@@ -158,20 +148,48 @@ fn stalled_levels() -> Vec<Stalled> {
     ]
 }
 
+/// What the object that is named mends as well.
+fn unresolved() -> Vec<Faulty> {
+    let extending = |name: &str, other: &str| level(name, json!({}), json!({"extends": [other]}));
+    vec![
+        Faulty {
+            what: "a layer that is not there",
+            objects: vec![cloud(json!({"spec": {"reliesOn": [{"cloud": "sncc", "layer": "IaaS"}]}}))],
+            said: vec![(
+                "trustedclouds/bad",
+                "spec.reliesOn[0].cloud: there is no TrustedCloud sncc (did you mean snc?): create it, or correct the name",
+            )],
+        },
+        Faulty {
+            what: "a level that is not there, and a level above it",
+            objects: vec![spec(json!({"extends": ["interne", "restrient"]})), extending("a", "bad")],
+            said: vec![
+                (
+                    "sensitivitylevels/bad",
+                    "spec.extends[1]: there is no SensitivityLevel restrient (did you mean restreint?): create it, or correct the name",
+                ),
+                ("sensitivitylevels/a", "spec.extends[0]: bad has problems, so what it requires is not known: correct bad"),
+            ],
+        },
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_the_operator_can_see_gets_a_condition_and_moves_nothing_else() {
     let (world, before) = settled("input-stalled").await;
     apply(&world.admin, &[node("bad-1", "bad")]).await;
-    for Stalled { what, objects, said } in stalled_clouds().into_iter().chain(stalled_levels()) {
+    let stalled = stalled_clouds().into_iter().chain(stalled_levels()).map(|faulty| (faulty, ["Stalled", "InvalidSpec", "Reconciling"]));
+    let unresolved = unresolved().into_iter().map(|faulty| (faulty, ["Reconciling", "UnresolvedReference", "Stalled"]));
+    for (Faulty { what, objects, said }, [present, reason, absent]) in stalled.chain(unresolved) {
         apply(&world.admin, &objects).await;
         for (path, text) in &said {
             let object = world.wait_condition(path, "Ready", "False", text).await;
-            let stalled = condition(&object, "Stalled");
-            assert_eq!((&stalled["status"], &stalled["reason"]), (&"True".into(), &"InvalidSpec".into()), "{what}");
-            assert_eq!(stalled["message"], condition(&object, "Ready")["message"], "{what}");
-            assert!(condition(&object, "Reconciling").is_null(), "{what}");
-            let consequence = if path.starts_with("trustedclouds") { "Qualified" } else { "Satisfiable" };
-            assert_eq!(condition(&object, consequence)["message"], "the spec must be corrected first", "{what}");
+            let companion = condition(&object, present);
+            assert_eq!((&companion["status"], &companion["reason"]), (&"True".into(), &reason.into()), "{what}");
+            assert_eq!(companion["message"], condition(&object, "Ready")["message"], "{what}");
+            assert!(condition(&object, absent).is_null(), "{what}");
+            let consequence = condition(&object, if path.starts_with("trustedclouds") { "Qualified" } else { "Satisfiable" });
+            assert_eq!((&consequence["status"], &consequence["reason"]), (&"Unknown".into(), &reason.into()), "{what}");
         }
         assert_eq!(essence_without(&world, &["a", "b", "bad"]).await, before, "{what}");
         assert_neighbours_keep_working(&world, what).await;
@@ -229,7 +247,7 @@ async fn a_declaration_of_a_level_that_does_not_exist_refuses_pods_until_it_does
     let path = "namespaces/emr/datadeclarations/bad";
     let says = "spec.level: no sensitivity level is named restrient, so every pod concerned is refused: create it or name one of interne, restreint";
     let object = world.wait_condition(path, "Ready", "False", says).await;
-    assert_eq!(condition(&object, "Stalled")["status"], "True");
+    assert_eq!(condition(&object, "Reconciling")["reason"], "UnresolvedReference");
     assert_eq!(condition(&object, "Enforced")["reason"], "UnknownLevel");
 
     let selected = merged(pod("selected"), json!({"metadata": {"labels": {"app": "ledger"}}}));
@@ -240,6 +258,6 @@ async fn a_declaration_of_a_level_that_does_not_exist_refuses_pods_until_it_does
 
     apply(&world.admin, &[level("restrient", json!({}), json!({}))]).await;
     let object = world.wait_condition(path, "Ready", "True", "the pods selected have level restrient").await;
-    assert!(condition(&object, "Stalled").is_null());
+    assert!(condition(&object, "Reconciling").is_null());
     wait_until("the level holds", async || world.create_pod("emr", &selected).await.accepted()).await;
 }

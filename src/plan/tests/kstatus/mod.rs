@@ -106,14 +106,19 @@ fn what_is_wrong_has_failed_and_what_was_corrected_has_not() {
 }
 
 #[test]
-fn what_names_something_that_is_not_there_has_failed_until_that_comes() {
+fn what_names_something_that_is_not_there_is_in_progress_until_that_comes() {
     let declared = json!({"level": "later"});
     let mut extending = restreint();
     extending["extends"] = json!(["later"]);
-    let world = hospital().declaration("emr", "records", &declared).level("restreint", &extending).settle(now());
-    for (kind, key) in [("DataDeclaration", "emr/records"), ("SensitivityLevel", "restreint")] {
-        assert_eq!(standing(&given_out(&world, kind, key)), "Failed", "{kind}");
-    }
+    let mut relying = snc("snc");
+    relying["reliesOn"] = json!([{"cloud": "later", "layer": "IaaS"}]);
+    let world = hospital().cloud("snc", &relying).level("restreint", &extending).declaration("emr", "records", &declared).settle(now());
+    assert_all("not there", &world, "InProgress");
+    let mut wrong = restreint();
+    wrong["requires"]["operator"] = json!({"parentIn": ["Atlantis"]});
+    let world = world.cloud("later", &snc("later")).level("later", &wrong).settle(now());
+    assert_eq!(standing(&given_out(&world, "SensitivityLevel", "later")), "Failed", "its own fault");
+    assert_eq!(standing(&given_out(&world, "SensitivityLevel", "restreint")), "InProgress", "the fault of another");
     assert_all("it has come", &world.level("later", &restreint()).settle(now()), "Current");
 }
 

@@ -36,8 +36,8 @@ pub(super) fn of_clouds(say: &mut Say<'_>, reference: &Reference<'_>, world: &Wo
         let clears: BTreeSet<&str> = status.clears.iter().map(|level| level.0.as_str()).collect();
         let wanted: BTreeSet<&str> = cleared.iter().filter(|(_, cloud)| cloud == name).map(|(level, _)| level.as_str()).collect();
         say(&format!("what {name} clears"), &clears, &wanted);
-        let stalled = condition(&status.conditions, "Stalled").map(|condition| &condition.message);
-        say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound(name));
+        let ready = condition(&status.conditions, "Ready").unwrap();
+        say(&format!("whether {name} ({}) is accepted", ready.message), &(ready.status == "True"), &reference.is_sound(name));
         let standings = reference.standings(name, shelf);
         let ready = match standings.iter().all(|(_, standing)| *standing == "InPlace") {
             _ if standings.is_empty() => None,
@@ -84,8 +84,8 @@ pub(super) fn of_levels(say: &mut Say<'_>, reference: &Reference<'_>, world: &Wo
     let (pods, _) = reference.pods(at);
     for (name, level) in readable(&world.0.levels) {
         let status = level.status.as_ref().unwrap();
-        let stalled = condition(&status.conditions, "Stalled").map(|condition| &condition.message);
-        say(&format!("whether {name} ({stalled:?}) is accepted"), &stalled.is_none(), &reference.is_sound_level(name));
+        let ready = condition(&status.conditions, "Ready").unwrap();
+        say(&format!("whether {name} ({}) is accepted", ready.message), &(ready.status == "True"), &reference.is_sound_level(name));
         let clouds: BTreeSet<&String> = cleared.iter().filter(|(level, _)| level == name).map(|(_, cloud)| cloud).collect();
         say(&format!("clouds of {name}"), &status.clouds.iter().collect::<BTreeSet<_>>(), &clouds);
         let satisfiable = if !reference.is_sound_level(name) {
