@@ -198,6 +198,7 @@ fn summary(view: &View<'_>) -> Summary {
     let qualified_until =
         view.assessment.clouds.iter().filter_map(|(cloud, standing)| Some((cloud.clone(), standing.best()?.counts_until?)));
     Summary {
+        objects: status::tally(view.snapshot),
         nodes: nodes.collect(),
         pods: tallies(|found| found.tally),
         claims: tallies(|found| found.claims),

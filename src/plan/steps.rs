@@ -44,6 +44,8 @@ pub struct Epoch {
 /// Numbers about the state that a plan found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
+    /// Objects of ours as their statuses stand, by kind, condition and its status: each that there may be, and 0 where none is so.
+    pub objects: BTreeMap<(&'static str, &'static str, &'static str), usize>,
     /// Cleared nodes by level.
     pub nodes: BTreeMap<String, usize>,
     /// Pods by level: compliant, violating, unplaced.

@@ -1,7 +1,7 @@
 //! Metrics: prefixed `rempart_`, base units, and no label whose values a user could make endless.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,7 +38,10 @@ struct Inner {
     last_plan: Seconds,
     plan_duration: Histogram,
     writes: Family<WriteLabels, Counter>,
-    watch_failures: Family<KindLabel, Counter>,
+    watch_failures: Family<ResourceLabel, Counter>,
+    objects: Family<ConditionLabels, Gauge>,
+    /// Held while what a plan found is replaced, which would be scraped as nothing halfway.
+    whole: Mutex<()>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,8 +55,15 @@ struct CloudLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: String,
+struct ResourceLabel {
+    resource: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabels {
+    kind: &'static str,
+    condition: &'static str,
+    status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,8 +97,11 @@ impl Default for Metrics {
             plan_duration: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
             writes: Family::default(),
             watch_failures: Family::default(),
+            objects: Family::default(),
+            whole: Mutex::default(),
         };
         registry.register("build", "Version of the operator", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register("objects", "Objects of Rempart, by kind and by what a condition of their status says", inner.objects.clone());
         registry.register("cleared_nodes", "Nodes cleared for a level", inner.nodes.clone());
         registry.register("pods", "Pods that a level applies to, by verdict", inner.pods.clone());
         registry.register("claims", "Claims that a level applies to, by verdict on their storage", inner.claims.clone());
@@ -139,8 +152,8 @@ impl Metrics {
     }
 
     /// Counts a failure of a watch.
-    pub fn watch_failed(&self, kind: &str) {
-        self.0.watch_failures.get_or_create(&KindLabel { kind: kind.to_owned() }).inc();
+    pub fn watch_failed(&self, resource: &str) {
+        self.0.watch_failures.get_or_create(&ResourceLabel { resource: resource.to_owned() }).inc();
     }
 
     /// Keeps what a probe found.
@@ -160,6 +173,7 @@ impl Metrics {
 
     /// From now on another replica leads: what this one has found is said no longer.
     pub fn stand_by(&self) {
+        let _whole = self.whole();
         let inner = &self.0;
         for gauge in [&inner.leader, &inner.guarded, &inner.probe_holds] {
             gauge.set(0);
@@ -168,8 +182,13 @@ impl Metrics {
         self.forget();
     }
 
+    fn whole(&self) -> MutexGuard<'_, ()> {
+        self.0.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self) {
         let inner = &self.0;
+        inner.objects.clear();
         inner.nodes.clear();
         inner.pods.clear();
         inner.claims.clear();
@@ -180,12 +199,16 @@ impl Metrics {
 
     /// Keeps what a plan found. Levels and clouds that are gone go from the metrics too.
     pub fn planned(&self, summary: &Summary, guarded: bool, now: Timestamp, took: Duration) {
+        let _whole = self.whole();
         let inner = &self.0;
         inner.guarded.set(i64::from(guarded));
         inner.last_plan.set(now.as_duration().as_secs_f64());
         inner.plan_duration.observe(took.as_secs_f64());
         self.forget();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        for ((kind, condition, status), count) in &summary.objects {
+            inner.objects.get_or_create(&ConditionLabels { kind, condition, status }).set(gauge(*count));
+        }
         for (family, by_level) in [(&inner.nodes, &summary.nodes), (&inner.unschedulable, &summary.unschedulable)] {
             for (level, count) in by_level {
                 family.get_or_create(&LevelLabel { level: level.clone() }).set(gauge(*count));
@@ -208,6 +231,7 @@ impl Metrics {
 
     /// All of them in the OpenMetrics text format.
     pub fn text(&self) -> String {
+        let _whole = self.whole();
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.0.registry);

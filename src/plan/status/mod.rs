@@ -6,14 +6,17 @@ mod declaration;
 mod level;
 mod storage;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::conditions::Conditions;
-use super::snapshot::Malformed;
+use super::snapshot::{Malformed, Read, Snapshot, Table};
 use super::steps::{Notice, Step};
 use super::view::View;
+use crate::api::conditions::CONDITIONS;
 use crate::api::reasons::Reason;
 
 /// A step for every object whose status does not say what was found.
@@ -47,6 +50,36 @@ pub(super) fn steps(view: &View<'_>) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// How many objects of each kind have each status of each condition, as far as users can see: what is being written counts when it is seen.
+pub(super) fn tally(snapshot: &Snapshot) -> BTreeMap<(&'static str, &'static str, &'static str), usize> {
+    let found = [
+        ("TrustedCloud", said(&snapshot.clouds, |cloud| Some(&cloud.status.as_ref()?.conditions))),
+        ("SensitivityLevel", said(&snapshot.levels, |level| Some(&level.status.as_ref()?.conditions))),
+        ("DataDeclaration", said(&snapshot.declarations, |declaration| Some(&declaration.status.as_ref()?.conditions))),
+    ];
+    let each = found.iter().flat_map(|(kind, said)| {
+        let own = CONDITIONS.iter().filter(|condition| condition.kinds.contains(kind));
+        own.flat_map(|condition| condition.says.iter().map(|(truth, _)| (condition.type_, truth.as_str())))
+            .map(|(type_, status)| ((*kind, type_, status), said.get(&(type_, status)).copied().unwrap_or_default()))
+    });
+    each.collect()
+}
+
+/// How many objects of a table have each condition with each status.
+fn said<K>(table: &Table<Read<K>>, conditions: impl Fn(&K) -> Option<&Vec<Condition>>) -> BTreeMap<(&str, &str), usize> {
+    let mut said = BTreeMap::new();
+    for (_, read) in table.iter() {
+        let conditions = match read.as_ref() {
+            Ok(object) => conditions(object).map_or(&[][..], Vec::as_slice),
+            Err(malformed) => &malformed.conditions,
+        };
+        for condition in conditions {
+            *said.entry((condition.type_.as_str(), condition.status.as_str())).or_default() += 1;
+        }
+    }
+    said
 }
 
 fn step<S: Serialize + PartialEq>(

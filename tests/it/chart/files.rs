@@ -150,6 +150,7 @@ pub fn filled_metrics() -> Metrics {
     let one = || "one".to_owned();
     let now = Timestamp::UNIX_EPOCH;
     let summary = Summary {
+        objects: [(("SensitivityLevel", "Ready", "True"), 1)].into(),
         nodes: [(one(), 1)].into(),
         pods: [(one(), [1, 1, 1])].into(),
         claims: [(one(), [1, 1, 1])].into(),

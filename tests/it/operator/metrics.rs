@@ -12,7 +12,7 @@ use crate::chart::{PROMTOOL, dashboard, rules};
 use crate::cluster::{apply, asked, wait_until};
 
 /// Every label there may be. Its values come from the code, or from what an administrator declares, and are never those of users.
-const LABELS: [&str; 7] = ["cloud", "kind", "le", "level", "result", "verdict", "version"];
+const LABELS: [&str; 10] = ["cloud", "condition", "kind", "le", "level", "resource", "result", "status", "verdict", "version"];
 
 const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/reference/metrics.md"));
 
