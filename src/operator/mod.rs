@@ -17,7 +17,7 @@ use tracing::{debug, error, info, instrument, warn};
 
 use crate::cluster::{ApiServers, Authorities, LeaseStore, Mandate, World, Writer};
 use crate::placement::epoch;
-use crate::plan::{Host, Plan, Snapshot, plan};
+use crate::plan::{Host, Plan, Planner, Snapshot};
 use crate::telemetry::{Metrics, Readiness, serve};
 use crate::webhook::{self, WebhookError};
 pub use lease::Terms;
@@ -146,6 +146,7 @@ struct View {
 struct Term {
     target: watch::Sender<Option<Target>>,
     prober: JoinSet<()>,
+    planner: Planner,
     retries: Retries,
     pace: Pace,
 }
@@ -200,7 +201,7 @@ impl Operator {
                 let (target, targets) = watch::channel(None);
                 let mut prober = JoinSet::new();
                 prober.spawn(prober::run(self.apiservers.clone(), new.world.clone(), self.metrics.clone(), targets, self.probe_every));
-                new.term = Some(Term { target, prober, retries: Retries::default(), pace: Pace::default() });
+                new.term = Some(Term { target, prober, planner: Planner::default(), retries: Retries::default(), pace: Pace::default() });
                 *view = Some(new);
             }
             Some(View { term: term @ Some(_), .. }) => {
@@ -224,7 +225,7 @@ impl Operator {
     /// Plans and applies, and says how long there is nothing more to do.
     #[instrument(level = "debug", skip_all)]
     async fn round(&self, world: &World, term: &mut Term, snapshot: &Snapshot) -> Duration {
-        let plan = self.plan(snapshot);
+        let plan = self.plan(&mut term.planner, snapshot);
         let wake_at = plan.wake_at;
         term.aim(&plan);
         let steps = term.pace.due(term.retries.due(plan.steps));
@@ -237,9 +238,9 @@ impl Operator {
     }
 
     #[instrument(level = "debug", skip_all)]
-    fn plan(&self, snapshot: &Snapshot) -> Plan {
+    fn plan(&self, planner: &mut Planner, snapshot: &Snapshot) -> Plan {
         let (now, started) = (Timestamp::now(), Instant::now());
-        let plan = plan(snapshot, now);
+        let plan = planner.plan(snapshot, now);
         self.metrics.planned(&plan.summary, plan.guarded, now, started.elapsed());
         debug!(steps = plan.steps.len(), guarded = plan.guarded, wake_at = ?plan.wake_at, took = ?started.elapsed(), "planned");
         plan

@@ -12,6 +12,7 @@ mod view;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -21,17 +22,42 @@ pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Replaced, Step, Summary};
 pub use webhook::mutations;
 
 use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
+use crate::api::TrustedCloud;
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::values::Tally;
-use crate::placement;
+use crate::placement::{self, Perimeters};
 use crate::trust::end_of_day;
 use pods::{Found, Waiting};
 use view::View;
 
 /// What to do about `snapshot` at `now`: only what is not as it should be. A cluster that is as it should be gets no step.
 pub fn plan(snapshot: &Snapshot, now: Timestamp) -> Plan {
-    let perimeters = view::perimeters(snapshot);
-    let view = View::new(snapshot, &perimeters, now);
+    Planner::default().plan(snapshot, now)
+}
+
+/// Makes plans one after another. What it keeps is only what takes long to compute again: the same snapshot gets the same plan from any.
+#[derive(Debug, Default)]
+pub struct Planner {
+    /// Perimeters, and the clouds that they are of.
+    perimeters: Option<(Table<Read<TrustedCloud>>, Perimeters)>,
+}
+
+impl Planner {
+    /// See [`plan`].
+    pub fn plan(&mut self, snapshot: &Snapshot, now: Timestamp) -> Plan {
+        planned(snapshot, self.perimeters(&snapshot.clouds), now)
+    }
+
+    /// Expressions take a tenth of a millisecond each to compile, and clouds seldom change.
+    fn perimeters(&mut self, clouds: &Table<Read<TrustedCloud>>) -> &Perimeters {
+        let known = self.perimeters.take().filter(|(known, _)| Arc::ptr_eq(known, clouds));
+        let (_, perimeters) = self.perimeters.insert(known.unwrap_or_else(|| (Arc::clone(clouds), view::perimeters(clouds))));
+        perimeters
+    }
+}
+
+fn planned(snapshot: &Snapshot, perimeters: &Perimeters, now: Timestamp) -> Plan {
+    let view = View::new(snapshot, perimeters, now);
     let mut steps = Vec::new();
     steps.extend(clearance(&view));
     steps.extend(view.upkeep.steps());

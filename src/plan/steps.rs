@@ -12,7 +12,7 @@ use crate::guard::{AdmissionObject, Kind, WEBHOOK};
 use crate::plan::snapshot::Versions;
 
 /// What to do now, and when to look again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Writes, restrictions first.
     pub steps: Vec<Step>,

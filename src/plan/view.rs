@@ -16,7 +16,7 @@ use crate::api::conditions::ENFORCED;
 use crate::api::names::CANARY;
 use crate::api::reasons::Reason;
 use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
-use crate::api::{DataDeclaration, SensitivityLevel};
+use crate::api::{DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::guard;
 use crate::placement::{self, Belonging, Classes, Clearing, FoundClasses, LevelRule, NamespaceFacts, Perimeters};
 use crate::trust::{Assessment, Problem, Register, Unreadable};
@@ -48,8 +48,8 @@ pub(super) struct View<'a> {
 }
 
 /// The perimeters of the clouds that can be read.
-pub(super) fn perimeters(snapshot: &Snapshot) -> Perimeters {
-    Perimeters::new(readable(&snapshot.clouds).map(|(name, cloud)| (name, &cloud.spec)))
+pub(super) fn perimeters(clouds: &Table<Read<TrustedCloud>>) -> Perimeters {
+    Perimeters::new(readable(clouds).map(|(name, cloud)| (name, &cloud.spec)))
 }
 
 impl<'a> View<'a> {

@@ -49,7 +49,7 @@ fn in_force(world: &World, wanted: &[AdmissionObject]) -> bool {
 #[test]
 fn what_is_deleted_stays_in_force_until_another_was_seen_in_use_in_its_place() {
     let mut world = hospital().settle(now()).probed().settle(now());
-    let perimeters = perimeters(&world.0);
+    let perimeters = perimeters(&world.0.clouds);
     let view = View::new(&world.0, &perimeters, now());
     let wanted = policies(&settings(&world.0, &view.classes, &view.clearing));
     drop(view);

@@ -38,3 +38,15 @@ fn a_level_is_held_while_something_names_it() {
     assert!(keys.contains(&"SensitivityLevel/unused finalizers".to_owned()), "{keys:?}");
     assert!(!keys.contains(&"SensitivityLevel/restreint finalizers".to_owned()), "{keys:?}");
 }
+
+#[test]
+fn a_planner_that_has_made_plans_before_makes_the_same_as_a_new_one() {
+    let mut planner = Planner::default();
+    let mut world = hospital().settle(now());
+    for provider_id in ["kwok://other/.*", "(", "kwok://snc/.*"] {
+        change(&mut world.0.clouds, "snc", |cloud| cloud.spec.nodes[0].provider_id = Some(provider_id.into()));
+        let wanted = plan(&world.0, now());
+        assert_eq!(planner.plan(&world.0, now()), wanted, "{provider_id}");
+        assert_eq!(planner.plan(&world.0, now()), wanted, "{provider_id}, once more");
+    }
+}

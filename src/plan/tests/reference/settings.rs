@@ -40,7 +40,7 @@ impl Reference<'_> {
 
 /// What the policies are filled in with, in the end.
 pub(super) fn compare(say: &mut Say<'_>, reference: &Reference<'_>, world: &World, at: Timestamp) {
-    let perimeters = perimeters(&world.0);
+    let perimeters = perimeters(&world.0.clouds);
     let view = View::new(&world.0, &perimeters, at);
     let found = settings(&world.0, &view.classes, &view.clearing);
 
