@@ -5,7 +5,6 @@ ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${RUST} AS build
 WORKDIR /src
-RUN cargo install --locked --version 0.5.9 cargo-cyclonedx
 # The dependencies by themselves, so that they are compiled again only when they change.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it \
@@ -14,10 +13,15 @@ RUN mkdir -p src tests/it \
  && cargo build --release --locked --bin rempart
 COPY src src
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin rempart
-# What is in the program, for scanners. The same sources give the same bytes.
+
+# What is in the program, for scanners; apart, so that the tool's own code never runs where the program is made. The same sources give the same bytes.
+FROM ${RUST} AS sbom
+RUN cargo install --locked --version 0.5.9 cargo-cyclonedx
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it && touch src/main.rs src/lib.rs tests/it/main.rs
 ARG SOURCE_DATE_EPOCH=0
-RUN cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps \
- && mv rempart_bin.cdx.json target/release/
+RUN cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps
 
 FROM ${RUNTIME}
 ARG REVISION=""
@@ -26,8 +30,8 @@ LABEL org.opencontainers.image.title="rempart" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /src/target/release/rempart /usr/local/bin/rempart
-COPY --from=build /src/target/release/rempart_bin.cdx.json /usr/share/doc/rempart/sbom.cdx.json
+COPY --from=sbom /src/rempart_bin.cdx.json /usr/share/doc/rempart/sbom.cdx.json
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 9443
 ENTRYPOINT ["/usr/local/bin/rempart"]
 CMD ["run"]

@@ -1,7 +1,7 @@
 //! `rempart run`.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,12 +89,23 @@ fn listen(text: &str) -> Result<Listen, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "write a length of time such as 30s or 5m".to_owned())?;
-    Duration::try_from(span).ok().filter(|duration| *duration >= Duration::from_secs(1)).ok_or_else(|| "at least 1s".to_owned())
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(90 * 24);
+    Duration::try_from(span)
+        .ok()
+        .filter(|duration| bounds.contains(duration))
+        .ok_or_else(|| "from 1s to 2160h, which are 90 days".to_owned())
 }
 
 fn server(text: &str) -> Result<Uri, String> {
-    let url = text.parse::<Uri>().ok().filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
-    url.ok_or_else(|| "write a URL such as https://192.0.2.1:6443".to_owned())
+    let url = text.parse::<Uri>().ok().filter(|url| match (url.scheme_str(), url.host()) {
+        (Some("https"), Some(_)) => true,
+        // The operator's token goes there: in clear only where it leaves no machine.
+        (Some("http"), Some(host)) => {
+            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|host: IpAddr| host.is_loopback())
+        }
+        _ => false,
+    });
+    url.ok_or_else(|| "write a URL such as https://192.0.2.1:6443; http is for this machine alone".to_owned())
 }
 
 fn filter(text: &str) -> Result<String, String> {

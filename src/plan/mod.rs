@@ -21,8 +21,8 @@ pub use snapshot::{Host, Malformed, Outcome, Probe, Read, Snapshot, Stored, Stor
 pub use steps::{Epoch, Notice, Phase, Plan, Relabel, Replaced, Step, Summary};
 pub use webhook::mutations;
 
-use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
 use crate::api::TrustedCloud;
+use crate::api::names::{CLEARANCE_PREFIX, DECLARED, LEVEL_IN_USE, SENSITIVITY};
 use crate::api::sensitivity_level::Enforcement;
 use crate::api::values::Tally;
 use crate::placement::{self, Perimeters};

@@ -178,7 +178,9 @@ impl Cluster {
         let logs = self.audit_logs();
         assert!(!logs.is_empty(), "each API server writes an audit log");
         let logs = logs.iter().map(|log| std::fs::read_to_string(log).expect("it can be read"));
-        logs.flat_map(|log| log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect::<Vec<_>>()).collect()
+        // The last line may be half written yet.
+        let whole = logs.map(|log| log[..log.rfind('\n').unwrap_or_default()].to_owned());
+        whole.flat_map(|log| log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     /// What happened in it since its first revision.

@@ -57,18 +57,20 @@ fn a_file_that_says_nothing_changes_nothing() {
 #[test]
 fn what_is_wrong_in_the_file_is_named_with_what_would_be_right() {
     let keys = "there are apiServers, grants, lease.duration";
-    let table: [(&str, &[&str]); 21] = [
+    let table: [(&str, &[&str]); 23] = [
         ("grants: warn\nprobeEvry: 30s", &["line 2", "there is no key probeEvry", keys]),
         ("lease:\n  duration: 15s\n  renew: 2s", &["line 3", "there is no key lease.renew;", keys]),
         ("instance: a", &["line 1", "instance", "every replica needs its own: give it as POD_NAME or --instance"]),
         ("kubeconfig: a", &["line 1", "kubeconfig", "KUBECONFIG"]),
         ("\nprobeEvery: 30", &["line 2", "probeEvery", "\"30\"", "write a length of time such as 30s or 5m"]),
-        ("probeEvery: 1ms", &["line 1", "probeEvery", "at least 1s"]),
+        ("probeEvery: 1ms", &["line 1", "probeEvery", "from 1s to 2160h"]),
+        ("webhook: {certificates: 999999999h}", &["line 1", "webhook.certificates", "from 1s to 2160h"]),
         ("grants: maybe", &["line 1", "grants", "\"maybe\"", "write one of off, warn, enforce"]),
         ("log:\n  format: yaml", &["line 2", "log.format", "write one of text, json"]),
         ("log: {level: debgu}", &["line 1", "log.level", "\"debgu\" is no level", "info,rempart::cluster=debug"]),
         ("listen: localhost", &["line 1", "listen", "127.0.0.1:8080, or none"]),
         ("apiServers:\n- https://192.0.2.1:6443\n- 192.0.2.2", &["line 3", "apiServers", "https://192.0.2.1:6443"]),
+        ("apiServers: [https://192.0.2.1, http://192.0.2.1]", &["line 1", "apiServers", "http is for this machine alone"]),
         ("apiServers: https://192.0.2.1", &["line 1", "apiServers takes a list"]),
         ("nodeLabelers: {joe: true}", &["line 1", "nodeLabelers takes a list"]),
         ("grants: [warn]", &["line 1", "grants takes one value"]),
@@ -87,6 +89,11 @@ fn what_is_wrong_in_the_file_is_named_with_what_would_be_right() {
         }
         assert!(said.starts_with("c.yaml: ") || says[0].starts_with("lease."), "{file:?}: {said}");
     }
+    let here = ["http://127.0.0.1:8001", "http://[::1]:8001", "http://localhost:8001", "https://192.0.2.1"];
+    assert_eq!(
+        with(&format!("apiServers: [{}]", here.map(|url| format!("{url:?}")).join(", ")), &[]).unwrap().settings["apiServers"].values,
+        here
+    );
     for broken in ["grants: 'warn", "grants: warn\n---\ngrants: off", "a: b: c", "grants: \"\0\""] {
         let said = with(broken, &[]).map(|_| ()).expect_err(broken);
         assert!(said.starts_with("c.yaml: ") && said.contains("line "), "{broken:?}: {said}");

@@ -25,6 +25,8 @@ fn requests(world: &World, from: usize) -> BTreeMap<&'static str, Vec<String>> {
             // Each probe begins with the addresses of the API servers.
             ("get", ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", _)) => "addresses",
             ("patch", ("/apis/rempart.dev/v1alpha1/clearances/cluster", _)) => "renewal",
+            // That of a level says until when it is accepted.
+            ("patch", ("/apis/rempart.dev/v1alpha1/sensitivitylevels/short/status", _)) => "status",
             ("update", ("/apis/coordination.k8s.io/v1/namespaces/rempart-system/leases/rempart", _)) => "lease",
             _ => "other",
         };
@@ -71,15 +73,18 @@ async fn assert_idle(world: &World, at_least: Duration) {
         .await;
         renewals += 1;
     }
+    let probes = |made: &BTreeMap<_, Vec<String>>| made.get("addresses").map_or(0, Vec::len);
+    let until_then = probes(&requests(world, from));
     let made = wait_until("two probes since then", async || {
         let made = requests(world, from);
-        if made.get("addresses").map_or(0, Vec::len) >= 2 { Ok(made) } else { Err(made) }
+        if probes(&made) >= until_then + 2 { Ok(made) } else { Err(made) }
     })
     .await;
     let lengths: BTreeMap<_, _> = made.iter().map(|(kind, made)| (*kind, made.len())).collect();
     eprintln!("idle for {:?}: {lengths:?}", begin.elapsed());
     assert_eq!(made.get("other"), None, "an idle operator has nothing else to ask for");
     assert_eq!(lengths["renewal"], renewals, "it writes the Clearance to put off its end, and for nothing else");
+    assert_eq!(lengths["status"], renewals, "each time it says so, once");
     assert_eq!(essence(world).await, before);
 }
 
