@@ -10,9 +10,9 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it \
  && echo 'fn main() {}' | tee src/main.rs >tests/it/main.rs \
  && touch src/lib.rs \
- && cargo build --release --locked --bin rempart
+ && cargo build --profile dist --locked --bin rempart
 COPY src src
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked --bin rempart
+RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked --bin rempart
 
 # What is in the program, for scanners; apart, so that the tool's own code never runs where the program is made. The same sources give the same bytes.
 FROM ${RUST} AS sbom
@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="rempart" \
       org.opencontainers.image.description="Sovereign workload placement for Kubernetes: sensitive data only on clouds trusted for it" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /src/target/release/rempart /usr/local/bin/rempart
+COPY --from=build /src/target/dist/rempart /usr/local/bin/rempart
 COPY --from=sbom /src/rempart_bin.cdx.json /usr/share/doc/rempart/sbom.cdx.json
 USER 65532:65532
 EXPOSE 8080 9443

@@ -93,6 +93,11 @@ func serve(ctx context.Context, l layout, wanted size, lines <-chan string) erro
 		return err
 	}
 	held, holder, err := tryLock(l.lock())
+	// Whoever lets go of a lifeline and begins anew in the same folder need not know when the first has ended.
+	for begin := time.Now(); err == nil && holder != 0 && lines != nil && time.Since(begin) < time.Minute; {
+		time.Sleep(100 * time.Millisecond)
+		held, holder, err = tryLock(l.lock())
+	}
 	if err != nil {
 		return err
 	}

@@ -259,12 +259,13 @@ static SUPERVISOR: LazyLock<PathBuf> = LazyLock::new(|| {
     program
 });
 
-/// Removes what control planes of earlier runs left. A run that is alive holds the lock beside its folder.
+/// Removes what control planes of earlier runs left. A run that is alive holds the lock beside its folder; one of this run may still be ending.
 fn sweep(suite: &str) {
     for entry in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).expect("cargo makes this folder").flatten() {
         let name = entry.file_name();
         let of_suite = name.to_str().and_then(|name| name.strip_prefix(suite)?.strip_prefix('-')?.strip_suffix(".lock"));
-        if of_suite.is_some_and(|pid| pid.parse::<u32>().is_ok()) && File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        let earlier = of_suite.is_some_and(|pid| pid.parse().is_ok_and(|pid: u32| pid != std::process::id()));
+        if earlier && File::open(entry.path()).is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = std::fs::remove_dir_all(entry.path().with_extension(""));
             let _ = std::fs::remove_file(entry.path());
         }
