@@ -9,7 +9,7 @@ use kube::core::Status;
 use kube::{Api, Resource};
 use serde_json::{Value, json};
 
-use super::{WriteError, Writer, gone_is_fine, manager, only};
+use super::{WriteError, Writer, gone_is_fine, is_another, manager, only};
 use crate::api::names::{FIELD_MANAGER, MANAGED_BY, QUOTA};
 use crate::plan::Replaced;
 
@@ -21,20 +21,29 @@ impl Writer {
     /// name, and volumes that were made need their class no more.
     pub(super) async fn write_storage_class(&self, name: &str, mut object: Value, replaces: Option<Replaced>) -> Result<(), WriteError> {
         let classes: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<StorageClass>(&()));
-        if let Some(replaced) = replaces {
+        if let Some(replaced) = &replaces {
             let mut same = object.clone();
             same["metadata"]["uid"] = replaced.uid.as_str().into();
             match classes.patch(name, &manager().force(), &Patch::Apply(&same)).await {
-                Err(kube::Error::Api(status)) if is_fixed(&status) => {}
+                Err(kube::Error::Api(status)) if is_unfit(&status) => {}
                 written => return gone_is_fine(written),
             }
-            gone_is_fine(classes.delete(name, &only(replaced.uid)).await)?;
-            if replaced.default {
-                object["metadata"]["annotations"] = json!({DEFAULT: "true"});
-            }
+        }
+        if replaces.as_ref().is_some_and(|replaced| replaced.default) {
+            object["metadata"]["annotations"] = json!({DEFAULT: "true"});
         }
         let class: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-        classes.create(&PostParams { field_manager: manager().field_manager, ..PostParams::default() }, &class).await?;
+        let params = |dry_run| PostParams { dry_run, field_manager: manager().field_manager };
+        if let Some(replaced) = replaces {
+            // Perhaps it was not what is there that forbade it: then what is there is better than nothing. That the name is taken is the
+            // last thing that the API server finds.
+            match classes.create(&params(true), &class).await {
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                tried => drop(tried?),
+            }
+            gone_is_fine(classes.delete(name, &only(replaced.uid)).await)?;
+        }
+        classes.create(&params(false), &class).await?;
         Ok(())
     }
 
@@ -55,7 +64,7 @@ impl Writer {
     }
 }
 
-/// Whether a write was refused because it would change what cannot be changed.
-fn is_fixed(status: &Status) -> bool {
-    status.code == 422
+/// Whether a write was refused because of what it says, or because it would change what cannot be changed: the API server has one code for both.
+fn is_unfit(status: &Status) -> bool {
+    status.code == 422 && !is_another(status)
 }

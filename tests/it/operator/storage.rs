@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, condition, namespace, plain_cloud, qualified_cloud, restreint};
+use super::world::{World, condition, merged, namespace, plain_cloud, qualified_cloud, restreint};
 use crate::cluster::{apply, try_apply, wait_until};
 
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
@@ -151,6 +151,38 @@ async fn what_the_api_server_does_not_take_as_a_class_is_said_and_holds_up_nothi
         let refused = try_apply(&world.admin, &with_storage(plain_cloud("aws"), json!([entry]))).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{refused}");
     }
+}
+
+/// A cloud with one class, and what is different about it.
+fn with_block(change: Value) -> Value {
+    with_storage(qualified_cloud("snc"), json!([merged(json!({"name": "block", "provisioner": "csi.snc.example"}), change)]))
+}
+
+/// Makes the class of this cloud the default, and gives it.
+async fn default_block(world: &World) -> Value {
+    world.wait_condition("trustedclouds/snc", "StorageReady", "True", "").await;
+    let path = format!("{CLASSES}/snc-block");
+    world.patch(&path, json!({"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}})).await;
+    world.get(&path).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_the_api_server_does_not_take_leaves_the_class_that_works() {
+    let world = World::guarded("unfit-change").await;
+    apply(&world.admin, &[with_block(json!({})), restreint()]).await;
+    let works = default_block(&world).await;
+    for unfit in [
+        json!({"provisioner": "not/a/driver/"}),
+        json!({"allowedTopologies": [{"matchLabelExpressions": [{"key": "a b", "values": ["x"]}]}]}),
+    ] {
+        apply(&world.admin, &[with_block(unfit)]).await;
+        world.wait_condition("trustedclouds/snc", "StorageReady", "False", "class snc-block could not be written").await;
+        let left = world.get(&format!("{CLASSES}/snc-block")).await.expect("it is still there");
+        assert_eq!(left, works);
+    }
+    apply(&world.admin, &[with_block(json!({}))]).await;
+    world.wait_condition("trustedclouds/snc", "StorageReady", "True", "").await;
+    assert_eq!(world.get(&format!("{CLASSES}/snc-block")).await.unwrap()["metadata"]["uid"], works["metadata"]["uid"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
