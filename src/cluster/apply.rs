@@ -6,7 +6,8 @@ mod removal;
 mod storage;
 pub(super) mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -39,12 +40,13 @@ const AT_ONCE: usize = 16;
 const LONGEST_NOTE: usize = 1_000;
 
 /// Carries out steps.
-#[derive(Clone)]
 pub struct Writer {
     client: Client,
     events: Recorder,
     metrics: Metrics,
     mandate: Mandate,
+    /// Storage classes that were the default when they were deleted, and are still to be made again.
+    defaults: Mutex<BTreeSet<String>>,
 }
 
 /// What came of the steps of a plan.
@@ -83,7 +85,7 @@ impl Writer {
     /// A writer that speaks for the operator called `instance`, and writes nothing but what `mandate` allows.
     pub fn new(client: Client, instance: String, metrics: Metrics, mandate: Mandate) -> Self {
         let events = Recorder::new(client.clone(), Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) });
-        Self { client, events, metrics, mandate }
+        Self { client, events, metrics, mandate, defaults: Mutex::default() }
     }
 
     /// Makes the writes, phase by phase. What permits is left out when the Clearance could not be written: labels without

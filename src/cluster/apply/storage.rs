@@ -1,6 +1,7 @@
 //! Writes of storage classes and of quotas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -29,7 +30,7 @@ impl Writer {
                 written => return gone_is_fine(written),
             }
         }
-        if replaces.as_ref().is_some_and(|replaced| replaced.default) {
+        if replaces.as_ref().map_or_else(|| self.defaults().contains(name), |replaced| replaced.default) {
             object["metadata"]["annotations"] = json!({DEFAULT: "true"});
         }
         let class: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
@@ -41,10 +42,18 @@ impl Writer {
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
                 tried => drop(tried?),
             }
+            if replaced.default {
+                self.defaults().insert(name.to_owned());
+            }
             gone_is_fine(classes.delete(name, &only(replaced.uid)).await)?;
         }
         classes.create(&params(false), &class).await?;
+        self.defaults().remove(name);
         Ok(())
+    }
+
+    fn defaults(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the quota of a namespace, and nothing else may stand in it.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, condition, merged, namespace, plain_cloud, qualified_cloud, restreint};
 use crate::cluster::{apply, try_apply, wait_until};
+use crate::proxy::{Fault, On, Proxy};
 
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
 
@@ -183,6 +184,26 @@ async fn a_change_that_the_api_server_does_not_take_leaves_the_class_that_works(
     apply(&world.admin, &[with_block(json!({}))]).await;
     world.wait_condition("trustedclouds/snc", "StorageReady", "True", "").await;
     assert_eq!(world.get(&format!("{CLASSES}/snc-block")).await.unwrap()["metadata"]["uid"], works["metadata"]["uid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_that_could_not_be_made_again_at_once_is_still_the_default_in_the_end() {
+    let mut world = World::installed("still-default").await;
+    let proxy = Proxy::start(&world.cluster).await;
+    world.speak_to(&proxy.url());
+    world.start().await;
+    apply(&world.admin, &[with_block(json!({})), restreint()]).await;
+    let before = default_block(&world).await;
+    let made = proxy.spoil(On::requests("^POST [^?]*/storageclasses[?]&?fieldManager="), |number| number <= 2, Fault::Status(503));
+    apply(&world.admin, &[with_block(json!({"parameters": {"type": "nvme"}}))]).await;
+    let another = wait_until("the class has its new parameters", async || {
+        let class = world.get(&format!("{CLASSES}/snc-block")).await?;
+        if class["parameters"]["type"] == "nvme" { Ok(class) } else { Err(class["parameters"].to_string()) }
+    })
+    .await;
+    assert_eq!(proxy.spoilt(made), 2, "it could not be made twice");
+    assert_ne!(another["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(another["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"], "true");
 }
 
 #[tokio::test(flavor = "multi_thread")]
