@@ -1,6 +1,7 @@
 //! The only writer. Every write stands alone: it has a time-out, and nothing waits behind one that fails.
 
 pub(super) mod admission;
+mod events;
 mod lease;
 mod removal;
 mod storage;
@@ -16,7 +17,6 @@ use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod, Resource
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::Status;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 use tracing::{info, instrument, warn};
@@ -28,6 +28,8 @@ use crate::api::{Clearance, ClearanceSpec, SensitivityLevel};
 use crate::plan::{Notice, Phase, Relabel, Step};
 use crate::telemetry::Metrics;
 
+use events::Events;
+pub use events::Telling;
 pub use lease::{LeaseError, LeaseStore};
 pub use removal::{Guarding, Part, RemovalError, guarding};
 pub use webhook::Authorities;
@@ -36,13 +38,11 @@ pub use webhook::Authorities;
 const TIME_OUT: Duration = Duration::from_secs(10);
 /// Writes under way at once: enough to label 2,000 nodes in seconds, few enough to leave the API server to others.
 const AT_ONCE: usize = 16;
-/// Longest note of an Event that the API server takes.
-const LONGEST_NOTE: usize = 1_000;
 
 /// Carries out steps.
 pub struct Writer {
     client: Client,
-    events: Recorder,
+    events: Events,
     metrics: Metrics,
     mandate: Mandate,
     /// Storage classes that were the default when they were deleted, and are still to be made again.
@@ -82,10 +82,10 @@ enum WriteError {
 }
 
 impl Writer {
-    /// A writer that speaks for the operator called `instance`, and writes nothing but what `mandate` allows.
-    pub fn new(client: Client, instance: String, metrics: Metrics, mandate: Mandate) -> Self {
-        let events = Recorder::new(client.clone(), Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(instance) });
-        Self { client, events, metrics, mandate, defaults: Mutex::default() }
+    /// A writer that speaks for the operator called `instance`, and writes nothing but what `mandate` allows; and what tells of it.
+    pub fn new(client: Client, instance: String, metrics: Metrics, mandate: Mandate) -> (Self, Telling) {
+        let (events, telling) = events::events(client.clone(), instance);
+        (Self { client, events, metrics, mandate, defaults: Mutex::default() }, telling)
     }
 
     /// Makes the writes, phase by phase. What permits is left out when the Clearance could not be written: labels without
@@ -164,7 +164,7 @@ impl Writer {
                 let patch = json!({"metadata": {"uid": uid, "annotations": {TOUCHED: levels}}});
                 gone_is_fine(sets.patch_metadata(&name, &manager(), &Patch::Merge(patch)).await)?;
                 let note = format!("touched so that its pods are made for cleared nodes only: its namespace is of level {levels}");
-                self.tell(&reference::<DaemonSet>(Some(namespace), &name, &uid), &[Notice::deed(Reason::SelectorAdded, note)]).await;
+                self.events.tell(&reference::<DaemonSet>(Some(namespace), &name, &uid), Notice::deed(Reason::SelectorAdded, note));
                 Ok(())
             }
             Step::ReplacePod { namespace, name, uid } => self.replace_pod(namespace, name, uid).await,
@@ -177,7 +177,7 @@ impl Writer {
                     uid,
                     ..ObjectReference::default()
                 };
-                self.write_status(kind, &regarding, status, &notices).await
+                self.write_status(kind, &regarding, status, notices).await
             }
         }
     }
@@ -186,12 +186,12 @@ impl Writer {
         let object = Clearance::new(CLEARANCE, spec);
         let clearances: Api<Clearance> = Api::all(self.client.clone());
         let mut written = clearances.patch(CLEARANCE, &manager(), &Patch::Apply(&object)).await;
+        let mut put_back = None;
         if let Err(kube::Error::Api(status)) = &written
             && status.is_conflict()
         {
             // The API server names who wrote it beside us.
-            let note = format!("the Clearance is the operator's alone, and is put back: {}", status.message);
-            self.tell(&reference::<Clearance>(None, CLEARANCE, ""), &[Notice::deed(Reason::PutBack, note)]).await;
+            put_back = Some(format!("the Clearance is the operator's alone, and is put back: {}", status.message));
             written = clearances.patch(CLEARANCE, &manager().force(), &Patch::Apply(&object)).await;
         }
         let stored = match written {
@@ -201,6 +201,9 @@ impl Writer {
             }
             other => other?.spec,
         };
+        if let Some(note) = put_back {
+            self.events.tell(&reference::<Clearance>(None, CLEARANCE, ""), Notice::deed(Reason::PutBack, note));
+        }
         if stored == object.spec { Ok(()) } else { Err(WriteError::Altered) }
     }
 
@@ -238,12 +241,12 @@ impl Writer {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         gone_is_fine(pods.delete(&name, &only(uid.clone())).await)?;
         let note = "waited without the selector of its sensitivity level; deleted so that its controller makes it again with it".to_owned();
-        self.tell(&reference::<Pod>(Some(namespace), &name, &uid), &[Notice::deed(Reason::SelectorMissing, note)]).await;
+        self.events.tell(&reference::<Pod>(Some(namespace), &name, &uid), Notice::deed(Reason::SelectorMissing, note));
         Ok(())
     }
 
     /// The whole status is ours. Nothing but a test makes the API server look at whose it is: of what is written to a status, it ignores the metadata.
-    async fn write_status(&self, kind: &str, of: &ObjectReference, status: Value, notices: &[Notice]) -> Result<(), WriteError> {
+    async fn write_status(&self, kind: &str, of: &ObjectReference, status: Value, notices: Vec<Notice>) -> Result<(), WriteError> {
         let resource = ApiResource {
             group: GROUP.into(),
             version: VERSION.into(),
@@ -258,31 +261,12 @@ impl Writer {
         let path = format!("{}/status", of.name.as_deref().unwrap_or_default());
         match self.overwrite(api.resource_url(), &path, of.uid.as_deref(), "status", &status).await {
             Ok(_) => {
-                self.tell(of, notices).await;
+                for notice in notices {
+                    self.events.tell(of, notice);
+                }
                 Ok(())
             }
             other => gone_is_fine(other),
-        }
-    }
-
-    /// Events are for people: one that cannot be written is no failure.
-    async fn tell(&self, regarding: &ObjectReference, notices: &[Notice]) {
-        for notice in notices {
-            let mut note = notice.note.clone();
-            if note.len() > LONGEST_NOTE {
-                let end = (0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
-                note.truncate(end);
-            }
-            let event = Event {
-                type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-                reason: notice.reason.as_str().to_owned(),
-                note: Some(note),
-                action: "Assess".to_owned(),
-                secondary: None,
-            };
-            if let Err(error) = self.events.publish(&event, regarding).await {
-                warn!(name = regarding.name, reason = notice.reason.as_str(), error = said(&error), "event not written");
-            }
         }
     }
 }

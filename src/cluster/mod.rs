@@ -10,7 +10,7 @@ mod probe;
 mod watched;
 
 pub use apiservers::ApiServers;
-pub use apply::{Applied, Authorities, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Writer, guarding};
+pub use apply::{Applied, Authorities, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Telling, Writer, guarding};
 pub use connect::{ConnectError, connect, host};
 pub use mandate::{Mandate, Standing};
 pub use observe::World;

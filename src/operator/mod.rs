@@ -70,7 +70,7 @@ pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: S
     let mut tasks = JoinSet::new();
     let lease = LeaseStore::new(client.clone(), &host.namespace, settings.terms.patience());
     let mandate = lease::stand(lease.clone(), settings.instance.clone(), settings.terms, &mut tasks);
-    let writer = Writer::new(client.clone(), settings.instance.clone(), metrics.clone(), mandate.clone());
+    let (writer, telling) = Writer::new(client.clone(), settings.instance.clone(), metrics.clone(), mandate.clone());
     let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
     let (sight, seen) = watch::channel(None);
     let webhook = webhook(client.clone(), &host, &settings, seen, stop.clone());
@@ -89,7 +89,9 @@ pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: S
         Err(error) => error!(%error, "ending"),
     }
     tasks.shutdown().await;
-    lease::give_back(&lease, &settings.instance).await;
+    // With the writer, what there is to tell comes to its end.
+    drop(operator);
+    tokio::join!(lease::give_back(&lease, &settings.instance), telling.end());
     outcome
 }
 

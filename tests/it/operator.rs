@@ -34,6 +34,7 @@ mod unguarded;
 mod unheard;
 mod uninstalled;
 mod unseen;
+mod untold;
 mod volumes;
 mod webhook;
 pub mod world;

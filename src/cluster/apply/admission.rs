@@ -55,7 +55,7 @@ impl Writer {
                 Err(error) => return Err(error.into()),
                 Ok(stored) => {
                     if let Some(editor) = editor {
-                        self.tell_of_edit(&resource, &stored, &editor, because).await;
+                        self.tell_of_edit(&resource, &stored, &editor, because);
                     }
                     return if stored.data[field] == expected { Ok(()) } else { Err(WriteError::Altered) };
                 }
@@ -84,7 +84,7 @@ impl Writer {
         Api::all_with(self.client.clone(), &resource_of(kind))
     }
 
-    async fn tell_of_edit(&self, resource: &ApiResource, stored: &DynamicObject, editor: &str, because: &str) {
+    fn tell_of_edit(&self, resource: &ApiResource, stored: &DynamicObject, editor: &str, because: &str) {
         let regarding = ObjectReference {
             api_version: Some(resource.api_version.clone()),
             kind: Some(resource.kind.clone()),
@@ -93,7 +93,7 @@ impl Writer {
             ..ObjectReference::default()
         };
         let note = format!("was changed by {editor:?} and is put back: {because}");
-        self.tell(&regarding, &[Notice::deed(Reason::PutBack, note)]).await;
+        self.events.tell(&regarding, Notice::deed(Reason::PutBack, note));
     }
 }
 
