@@ -110,7 +110,11 @@ impl Guarding {
             Part::Hold => Some(LEVEL_IN_USE),
         };
         if self.part != Part::Hold {
-            gone_is_fine(in_time(self.api.delete(&name, &only(uid.clone()))).await)?;
+            match in_time(self.api.delete(&name, &only(uid.clone()))).await {
+                // It is gone, or another one by now.
+                Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {}
+                other => drop(other?),
+            }
         }
         match finalizer {
             Some(finalizer) => self.release(&name, &uid, finalizer).await,
@@ -126,7 +130,9 @@ impl Guarding {
             let patch = json!({"metadata": {"resourceVersion": found.resource_version(), "finalizers": kept}});
             match in_time(self.api.patch_metadata(name, &manager(), &Patch::Merge(patch))).await {
                 Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_conflict() && tries < TRIES => tries += 1,
-                other => return gone_is_fine(other),
+                // Another write in between leaves it in force: nothing was released.
+                Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_not_found() => return Ok(()),
+                other => return other.map(drop),
             }
         }
         Ok(())
@@ -135,11 +141,4 @@ impl Guarding {
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, RemovalError> {
     Ok(timeout(PATIENCE, asked).await.map_err(|_| RemovalError::TimeOut)??)
-}
-
-fn gone_is_fine<T>(outcome: Result<T, RemovalError>) -> Result<(), RemovalError> {
-    match outcome {
-        Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => Ok(()),
-        other => other.map(drop),
-    }
 }

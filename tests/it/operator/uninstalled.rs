@@ -5,8 +5,9 @@ use std::path::Path;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
+use super::world::{World, elsewhere, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{Answer, apply, ran, send, wait_until};
+use crate::proxy::{Fault, On, Proxy};
 
 /// The script that the README gives after these words.
 fn script_after(words: &str) -> &'static str {
@@ -110,4 +111,45 @@ async fn what_the_readme_says_removes_it_and_it_can_be_installed_again() {
     world.wait_condition("sensitivitylevels/restreint", "Compliant", "False", "aws-1").await;
     world.wait_nodes("snc", "restreint", true).await;
     wait_until("a pod is accepted", async || world.create_pod("secret", &pod("later")).await.accepted()).await;
+}
+
+/// The kubeconfig of an account with the rights of this ClusterRole, or with none.
+async fn account(world: &World, name: &str, role: Option<&str>) -> std::path::PathBuf {
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "default"}});
+    let binding = role.map(|role| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+        })
+    });
+    let objects: Vec<Value> = std::iter::once(account).chain(binding).collect();
+    apply(&world.admin, &objects).await;
+    world.cluster.service_account("default", name)
+}
+
+fn uninstall_as(world: &World, kubeconfig: &Path) -> Result<String, String> {
+    with_rempart(world, &format!("rempart uninstall --yes --kubeconfig {}", kubeconfig.display()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_all_the_time_is_not_said_to_be_removed() {
+    let mut world = World::guarded("not-removed").await;
+    furnish(&world).await;
+    apply(&world.admin, &[namespace("secret", Some("restreint"))]).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "").await;
+    assert_eq!(world.terminate(), Some(0));
+    let proxy = Proxy::start(&world.cluster).await;
+    let remover = elsewhere(&account(&world, "remover", Some("cluster-admin")).await, &proxy.url());
+    let held = "^PATCH .*/(sensitivitylevels/restreint|validatingadmissionpolicybindings/rempart-pod)[?]";
+    proxy.spoil(On::requests(held), |_| true, Fault::Status(409));
+    let excused = world.cluster.history().excuse();
+    let said = uninstall_as(&world, &remover).expect_err("two were not removed");
+    for left in ["2 of ", "could not be removed", "sensitivitylevel/restreint: ", "validatingadmissionpolicybinding/rempart-pod: "] {
+        assert!(said.contains(left), "{left}: {said}");
+    }
+    proxy.heal();
+    let said = uninstall_as(&world, &remover);
+    assert!(said.as_ref().is_ok_and(|said| said.contains("removed: 1 policies and bindings")), "{said:?}");
+    drop(excused);
 }

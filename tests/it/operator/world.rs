@@ -103,13 +103,7 @@ impl World {
 
     /// From its next start on, the operator speaks to this server.
     pub fn speak_to(&mut self, server: &str) {
-        let text = std::fs::read_to_string(&self.identity).expect("the supervisor wrote this file");
-        let lines = text.lines().map(|line| match line.split_once("server: ") {
-            Some((before, _)) => format!("{before}server: {server}\n"),
-            None => format!("{line}\n"),
-        });
-        self.identity = self.cluster.dir().join("elsewhere.kubeconfig");
-        std::fs::write(&self.identity, lines.collect::<String>()).expect("the folder of the cluster is writable");
+        self.identity = elsewhere(&self.identity, server);
     }
 
     /// Whether the operator that was started still runs.
@@ -269,6 +263,18 @@ impl Drop for World {
             eprintln!("the operator's log ended with:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
         }
     }
+}
+
+/// The same kubeconfig for another server.
+pub fn elsewhere(kubeconfig: &Path, server: &str) -> PathBuf {
+    let text = std::fs::read_to_string(kubeconfig).expect("the supervisor wrote this file");
+    let lines = text.lines().map(|line| match line.split_once("server: ") {
+        Some((before, _)) => format!("{before}server: {server}\n"),
+        None => format!("{line}\n"),
+    });
+    let path = kubeconfig.with_extension("elsewhere");
+    std::fs::write(&path, lines.collect::<String>()).expect("the folder of the cluster is writable");
+    path
 }
 
 /// A condition of an object.
