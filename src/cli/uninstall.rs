@@ -1,13 +1,9 @@
 //! `rempart uninstall`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::{Failure, UNREADABLE, USAGE};
-use crate::cluster::{self, LeaseStore, Part};
-
-/// How long one request about the lease may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::cluster::{self, Alive, LeaseError, Part};
 
 /// Policies stay in force when the operator is removed, so that nothing opens by it. This takes them away, with the quotas in sensitive namespaces and the
 /// hold on levels in use. Levels, clouds, declarations, storage classes and labels stay: installed again, Rempart goes on where it was.
@@ -19,9 +15,6 @@ pub(super) struct Arguments {
     /// Context of the kubeconfig
     #[arg(long)]
     context: Option<String>,
-    /// Namespace that the operator ran in
-    #[arg(long, short, default_value = "rempart-system")]
-    namespace: String,
     /// Remove it; without this, only say what would be removed
     #[arg(long)]
     yes: bool,
@@ -32,12 +25,12 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let unreadable = |message: String| Failure { code: UNREADABLE, message };
     let connected = cluster::connect(arguments.kubeconfig.as_deref(), arguments.context.clone(), Vec::new(), "uninstall").await;
     let (client, _) = connected.map_err(|error| unreadable(error.to_string()))?;
-    let lease = LeaseStore::new(client.clone(), &arguments.namespace, PATIENCE);
-    let alive = lease.alive().await.map_err(|error| unreadable(format!("the lease in namespace {}: {error}", arguments.namespace)))?;
-    if let Some(holder) = alive {
+    let alive = cluster::alive(&client).await;
+    let unknown =
+        |error: LeaseError| format!("whether an operator runs is not known: the leases of all namespaces must be listed for that: {error}");
+    if let Some(Alive { holder, namespace }) = alive.map_err(|error| unreadable(unknown(error)))? {
         let message = format!(
-            "the operator runs as {holder} and would put everything back: remove it first, with `helm uninstall rempart -n {}` or as it was installed",
-            arguments.namespace
+            "the operator runs as {holder} in namespace {namespace} and would put everything back: remove it first, with `helm uninstall rempart -n {namespace}` or as it was installed"
         );
         return Err(Failure { code: USAGE, message });
     }

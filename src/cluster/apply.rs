@@ -30,7 +30,7 @@ use crate::telemetry::Metrics;
 
 use events::Events;
 pub use events::Telling;
-pub use lease::{LeaseError, LeaseStore};
+pub use lease::{Alive, LeaseError, LeaseStore, alive};
 pub use removal::{Guarding, Part, RemovalError, guarding};
 pub use webhook::Authorities;
 

@@ -10,7 +10,9 @@ mod probe;
 mod watched;
 
 pub use apiservers::ApiServers;
-pub use apply::{Applied, Authorities, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Telling, Writer, guarding};
+pub use apply::{
+    Alive, Applied, Authorities, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Telling, Writer, alive, guarding,
+};
 pub use connect::{ConnectError, connect, host};
 pub use mandate::{Mandate, Standing};
 pub use observe::World;

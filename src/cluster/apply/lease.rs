@@ -1,9 +1,10 @@
 //! The Lease that says which replica writes everything else. It is the one object that every replica may write.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,12 +13,14 @@ use tracing::warn;
 
 use super::said;
 use crate::api::names::FIELD_MANAGER;
-use crate::cluster::follow::{Seen, Selection, follow};
+use crate::cluster::follow::{ANSWER, Seen, Selection, follow};
 
 /// Its name.
 const LEASE: &str = "rempart";
 /// How long to wait before looking whether it was renewed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long one lasts that does not say.
+const LASTS: Duration = Duration::from_secs(15);
 /// What is known of the lease: none if there is none; or why nothing is known yet.
 type Known = Result<Option<Lease>, String>;
 
@@ -26,6 +29,15 @@ type Known = Result<Option<Lease>, String>;
 pub struct LeaseStore {
     api: Api<Lease>,
     patience: Duration,
+}
+
+/// An operator that runs.
+#[derive(Debug)]
+pub struct Alive {
+    /// Its name.
+    pub holder: String,
+    /// Where it runs.
+    pub namespace: String,
 }
 
 /// Why the lease was not read or written.
@@ -79,29 +91,6 @@ impl LeaseStore {
         found.map_err(LeaseError::Refused)
     }
 
-    /// Who holds it and is alive: renews it within its duration, which is waited for. No clocks are compared.
-    pub async fn alive(&self) -> Result<Option<String>, LeaseError> {
-        let spec = async || {
-            Ok(self
-                .find()
-                .await?
-                .and_then(|lease| lease.spec)
-                .filter(|spec| spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty())))
-        };
-        let Some(first) = spec().await? else { return Ok(None) };
-        let lasts = Duration::from_secs(first.lease_duration_seconds.and_then(|seconds| seconds.try_into().ok()).unwrap_or_default());
-        let until = Instant::now() + lasts;
-        while Instant::now() < until {
-            sleep(LOOK_AGAIN).await;
-            match spec().await? {
-                None => return Ok(None),
-                Some(now) if now.renew_time != first.renew_time => return Ok(now.holder_identity),
-                Some(_) => {}
-            }
-        }
-        Ok(None)
-    }
-
     /// Writes it in place of what was `found`, if nobody has written it since.
     pub async fn write(&self, found: Option<&Lease>, spec: LeaseSpec) -> Result<Lease, LeaseError> {
         let metadata = ObjectMeta {
@@ -121,6 +110,37 @@ impl LeaseStore {
             error => LeaseError::Refused(error),
         })
     }
+}
+
+/// A lease that is held, by its namespace.
+type Held = BTreeMap<String, LeaseSpec>;
+
+/// Who holds a lease in any namespace and is alive: renews it within its duration, which is waited for. No clocks are compared.
+pub async fn alive(client: &Client) -> Result<Option<Alive>, LeaseError> {
+    let leases: Api<Lease> = Api::all(client.clone());
+    let ours = ListParams::default().fields(&format!("metadata.name={LEASE}"));
+    let held = async || -> Result<Held, LeaseError> {
+        let listed = timeout(ANSWER, leases.list(&ours)).await.map_err(|_| LeaseError::TimeOut)?.map_err(LeaseError::Refused)?;
+        let held = listed.items.into_iter().filter_map(|lease| Some((lease.namespace()?, lease.spec?)));
+        Ok(held.filter(|(_, spec)| spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty())).collect())
+    };
+    let first = held().await?;
+    let lasts =
+        |spec: &LeaseSpec| spec.lease_duration_seconds.and_then(|seconds| seconds.try_into().ok()).map_or(LASTS, Duration::from_secs);
+    let until = Instant::now() + first.values().map(lasts).max().unwrap_or_default();
+    while Instant::now() < until {
+        sleep(LOOK_AGAIN).await;
+        let now = held().await?;
+        if now.is_empty() {
+            break;
+        }
+        let renewed = |namespace: &str, spec: &LeaseSpec| first.get(namespace).is_none_or(|before| before.renew_time != spec.renew_time);
+        let mut alive = now.into_iter().filter(|(namespace, spec)| renewed(namespace, spec));
+        if let Some((namespace, spec)) = alive.next() {
+            return Ok(Some(Alive { holder: spec.holder_identity.unwrap_or_default(), namespace }));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether it was refused because it is there after all: what is to be replaced must be named.

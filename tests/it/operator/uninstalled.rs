@@ -153,3 +153,31 @@ async fn what_others_write_all_the_time_is_not_said_to_be_removed() {
     assert!(said.as_ref().is_ok_and(|said| said.contains("removed: 1 policies and bindings")), "{said:?}");
     drop(excused);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_removed_while_an_operator_may_run_in_any_namespace() {
+    let world = World::installed("runs-elsewhere").await;
+    // A lease that says nothing of its duration.
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "rempart", "namespace": "elsewhere"},
+        "spec": {"holderIdentity": "someone", "renewTime": "2026-01-01T00:00:00.000000Z"},
+    });
+    apply(&world.admin, &[namespace("elsewhere", None), lease]).await;
+    let renewed = tokio::spawn({
+        let admin = world.admin.clone();
+        async move {
+            for second in (0..60).cycle() {
+                let renewal = json!({"spec": {"renewTime": format!("2026-01-01T00:01:{second:02}.000000Z")}});
+                let path = "/apis/coordination.k8s.io/v1/namespaces/elsewhere/leases/rempart";
+                let _ = send(&admin, Method::PATCH, path, Some(&renewal)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        }
+    });
+    let said = with_rempart(&world, "rempart uninstall --yes");
+    assert!(said.as_ref().is_err_and(|said| said.contains("the operator runs as someone in namespace elsewhere")), "{said:?}");
+    renewed.abort();
+    let powerless = account(&world, "powerless", None).await;
+    let said = uninstall_as(&world, &powerless);
+    assert!(said.as_ref().is_err_and(|said| said.contains("whether an operator runs is not known")), "{said:?}");
+}
