@@ -4,6 +4,7 @@
 //! The YAML holds a name for each that nothing in a cluster can have, and keeps it: no list or map is ever empty.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -30,27 +31,27 @@ const NAMED_OTHERWISE: &str = "rempart_named_otherwise";
 /// Stands for a level that takes static volumes.
 const STATIC_LEVEL: &str = "rempart_static_level";
 
-/// What every place begins with.
-const PLACE: &str = "'rempart_";
-
-/// Places in the text, and what belongs there. A pair of a map comes before its key.
+/// The places of a text, and what belongs there; of two that begin alike, the longer one comes first. What is filled in is never looked at again.
 pub(super) struct Literals {
-    places: Vec<(String, String)>,
-    namespaces: Vec<Value>,
+    /// Parts of expressions.
+    pub(super) places: Vec<(String, String)>,
+    /// Items of lists.
+    pub(super) items: Vec<(&'static str, Vec<Value>)>,
 }
 
 impl Literals {
+    /// What of the fleet stands in the text.
     pub(super) fn of(settings: &Settings) -> Self {
         let listed = |all: &mut dyn Iterator<Item = &String>, none: &str| {
-            let all = all.map(|name| quoted(name)).chain([quoted(none)]);
-            (quoted(none), all.collect::<Vec<_>>().join(", "))
+            let all = all.map(|name| quoted(name)).chain([placed(none)]);
+            (placed(none), all.collect::<Vec<_>>().join(", "))
         };
         let mapped = |all: &mut dyn Iterator<Item = (&String, String)>, none: String| {
             let all = all.map(|(key, value)| format!("{}: {value}", quoted(key))).chain([none.clone()]);
             (none, all.collect::<Vec<_>>().join(", "))
         };
         let pairs = |all: &BTreeMap<String, String>, key: &str, value: &str| {
-            mapped(&mut all.iter().map(|(key, value)| (key, quoted(value))), format!("'{key}': '{value}'"))
+            mapped(&mut all.iter().map(|(key, value)| (key, quoted(value))), format!("{}: {}", placed(key), placed(value)))
         };
         let mut cleared = settings.cleared.iter().map(|(cloud, levels)| {
             let levels: Vec<String> = levels.iter().map(|level| quoted(level)).collect();
@@ -60,7 +61,7 @@ impl Literals {
         let places = vec![
             pairs(&classes, CLASS, CLOUD),
             pairs(&settings.attributes_clouds, ATTRIBUTES_CLASS, CLOUD),
-            mapped(&mut cleared, format!("'{CLOUD}': ['{LEVEL}']")),
+            mapped(&mut cleared, format!("{}: [{}]", placed(CLOUD), placed(LEVEL))),
             pairs(&namespaces, NAMESPACE, LEVEL),
             listed(&mut classes.keys(), CLASS),
             listed(&mut settings.snapshot_classes.iter(), SNAPSHOT_CLASS),
@@ -71,40 +72,49 @@ impl Literals {
             listed(&mut settings.static_levels.iter(), STATIC_LEVEL),
         ];
         let namespaces = namespaces.keys().map(String::as_str).chain([NAMESPACE]).map(Value::from).collect();
-        Self { places, namespaces }
+        Self { places, items: vec![(NAMESPACE, namespaces)] }
     }
 
     /// Fills in the expressions and lists of an object.
     pub(super) fn fill_in(&self, value: &mut Value) {
         match value {
-            Value::String(text) if text.contains(PLACE) => *text = self.filled(text),
+            Value::String(text) if text.contains(QUOTE) => *text = self.filled(text),
             Value::Array(items) => {
-                if let Some(place) = items.iter().position(|item| item == NAMESPACE) {
-                    items.splice(place..=place, self.namespaces.iter().cloned());
+                let mut filled = Vec::with_capacity(items.len());
+                for mut item in std::mem::take(items) {
+                    match self.items.iter().find(|(place, _)| item == *place) {
+                        Some((_, values)) => filled.extend(values.iter().cloned()),
+                        None => {
+                            self.fill_in(&mut item);
+                            filled.push(item);
+                        }
+                    }
                 }
-                for item in items {
-                    self.fill_in(item);
-                }
+                *items = filled;
             }
             Value::Object(fields) => fields.values_mut().for_each(|field| self.fill_in(field)),
             _ => {}
         }
     }
 
-    /// An expression with the names of the fleet in their places. What is filled in is never looked at again.
+    /// An expression with everything in its place.
     fn filled(&self, text: &str) -> String {
         let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
-        while let Some(at) = rest.find(PLACE) {
+        while let Some(at) = rest.find([LIST, QUOTE]) {
             let (before, after) = rest.split_at(at);
             filled.push_str(before);
             let found = self.places.iter().find_map(|(place, values)| Some((after.strip_prefix(place.as_str())?, values.as_str())));
-            let (next, values) = found.unwrap_or_else(|| (&after[PLACE.len()..], PLACE));
+            let (values, next) = found.map_or_else(|| after.split_at(1), |(next, values)| (values, next));
             filled.push_str(values);
             rest = next;
         }
         filled + rest
     }
 }
+
+/// A place begins with one of these: a literal, or a list of some.
+const QUOTE: char = '\'';
+const LIST: char = '[';
 
 /// As many as find room in an expression: an API server takes 100,000 characters, and refuses the whole policy otherwise. A class that
 /// finds none is cleared for nothing; a namespace is a parameter of the policy, which costs more, and guards it as well.
@@ -138,9 +148,28 @@ pub fn without_stale_exceptions(binding: &AdmissionObject, stored: &Value) -> Op
     Some(first)
 }
 
-/// A string literal of the expression language.
+/// What every name begins with that stands for something of the fleet.
+const PLACE: &str = "rempart_";
+
+/// A string literal of the expression language, in which no control character may stand as it is: some end the literal. Nor does it ever look
+/// like a place, because the text that it is filled into may be filled in again.
 pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'").replace('\n', r"\n"))
+    let mut literal = String::with_capacity(text.len() + 2);
+    for character in text.chars() {
+        match character {
+            '\\' | '\'' => literal.extend(['\\', character]),
+            control if control.is_control() => {
+                let _ = write!(literal, r"\u{:04x}", u32::from(control));
+            }
+            other => literal.push(other),
+        }
+    }
+    format!("'{}'", literal.replace(PLACE, r"rempart\u005f"))
+}
+
+/// How the text holds a place.
+fn placed(name: &str) -> String {
+    format!("'{name}'")
 }
 
 #[cfg(test)]
@@ -186,7 +215,7 @@ mod tests {
         let filled = filled("d in ['rempart_driver'] || l in ['rempart_static_level']", &named);
         assert_eq!(
             filled,
-            r"d in ['rempart_level\'] || true || [\'x', 'rempart_static_level', 'rempart_driver'] || l in ['rempart_static_level']"
+            r"d in ['rempart\u005flevel\'] || true || [\'x', 'rempart\u005fstatic_level', 'rempart_driver'] || l in ['rempart_static_level']"
         );
     }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::literals::{self, Literals};
+use super::literals::{Literals, quoted};
 use crate::api::names::NO_LEVEL;
 
 /// What is filled in. The default is what the YAML says as it stands.
@@ -174,10 +174,10 @@ pub fn policies(settings: &Settings) -> Vec<AdmissionObject> {
 
 /// The objects of [`constant_text`], filled in with what of the fleet must stand in them.
 pub fn with_data(text: &[AdmissionObject], settings: &Settings) -> Vec<AdmissionObject> {
-    let literals = Literals::of(settings);
+    let fleet = Literals::of(settings);
     let filled = text.iter().map(|object| {
         let mut object = object.clone();
-        literals.fill_in(&mut object.object);
+        fleet.fill_in(&mut object.object);
         object
     });
     filled.collect()
@@ -186,10 +186,11 @@ pub fn with_data(text: &[AdmissionObject], settings: &Settings) -> Vec<Admission
 /// The same with nothing of the fleet in it: this changes with the version and the settings of the operator, and with its levels, but
 /// not with clouds, classes and namespaces.
 pub fn constant_text(settings: &Settings) -> Vec<AdmissionObject> {
+    let literals = literals(settings);
     let mut objects = Vec::new();
     for item in SOURCE.iter() {
         let mut item = item.clone();
-        fill_in(&mut item, settings);
+        literals.fill_in(&mut item);
         if is_bound_to_grants(&item) {
             match settings.grants {
                 Grants::Off => continue,
@@ -261,44 +262,27 @@ fn is_bound_to_grants(object: &Value) -> bool {
     object["spec"]["policyName"].as_str().is_some_and(|policy| policy.starts_with("rempart-grants"))
 }
 
-/// Replaces what the files hold for the settings, in expressions (between single quotes) and in lists.
-pub(super) fn fill_in(value: &mut Value, settings: &Settings) {
-    match value {
-        Value::String(text) if text.contains('\'') => *text = filled_expression(text, settings),
-        Value::Array(items) => {
-            if let Some(place) = items.iter().position(|item| item == NO_LEVEL) {
-                items.splice(place..=place, names(&unenforced(settings), NO_LEVEL).into_iter().map(Value::from));
-            }
-            if let Some(place) = items.iter().position(|item| item == NONE_WITHHELD) {
-                items.splice(place..=place, names(&settings.withheld, NONE_WITHHELD).into_iter().map(Value::from));
-            }
-            for item in items {
-                if item == NAMESPACE {
-                    *item = settings.namespace.as_str().into();
-                } else {
-                    fill_in(item, settings);
-                }
-            }
-        }
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill_in(field, settings)),
-        _ => {}
+/// What of the settings stands in the text, between single quotes in expressions, and in lists.
+pub(super) fn literals(settings: &Settings) -> Literals {
+    let quoted = |texts: &mut dyn Iterator<Item = &str>| texts.map(quoted).collect::<Vec<_>>().join(", ");
+    let listed = |names: Vec<String>| names.into_iter().map(Value::from).collect();
+    let (operator, unenforced) = (settings.operator.as_str(), names(&unenforced(settings), NO_LEVEL));
+    let labelers = settings.node_labelers.iter().map(String::as_str);
+    let schedulers = settings.schedulers.iter().map(String::as_str);
+    Literals {
+        places: vec![
+            (format!("['{SCHEDULER}']"), format!("[{}]", quoted(&mut [SCHEDULER].into_iter().chain(schedulers)))),
+            (format!("['{OPERATOR}']"), format!("[{}]", quoted(&mut [operator].into_iter().chain(labelers)))),
+            (format!("'{OPERATOR}'"), quoted(&mut [operator].into_iter())),
+            (format!("'{NAMESPACE}'"), quoted(&mut [settings.namespace.as_str()].into_iter())),
+            (format!("'{NO_LEVEL}'"), quoted(&mut unenforced.iter().map(String::as_str))),
+        ],
+        items: vec![
+            (NO_LEVEL, listed(unenforced)),
+            (NONE_WITHHELD, listed(names(&settings.withheld, NONE_WITHHELD))),
+            (NAMESPACE, vec![settings.namespace.as_str().into()]),
+        ],
     }
-}
-
-fn filled_expression(text: &str, settings: &Settings) -> String {
-    let operator = quoted([&settings.operator]);
-    let labelers = quoted([&settings.operator].into_iter().chain(&settings.node_labelers));
-    let schedulers = quoted([&SCHEDULER.to_owned()].into_iter().chain(&settings.schedulers));
-    text.replace(&format!("['{SCHEDULER}']"), &format!("[{schedulers}]"))
-        .replace(&format!("['{OPERATOR}']"), &format!("[{labelers}]"))
-        .replace(&format!("'{OPERATOR}'"), &operator)
-        .replace(&format!("'{NAMESPACE}'"), &quoted([&settings.namespace]))
-        .replace(&format!("'{NO_LEVEL}'"), &quoted(&names(&unenforced(settings), NO_LEVEL)))
-}
-
-/// String literals of the expression language, with commas between.
-fn quoted<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
-    texts.into_iter().map(|text| literals::quoted(text)).collect::<Vec<_>>().join(", ")
 }
 
 fn unenforced(settings: &Settings) -> BTreeSet<String> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::literals::Literals;
 use super::mutate::Mutation;
-use super::policies::{Settings, fill_in, labels};
+use super::policies::{Settings, labels, literals};
 
 /// Name of the `MutatingWebhookConfiguration`.
 pub const WEBHOOK: &str = "rempart";
@@ -38,11 +38,11 @@ static SOURCE: LazyLock<Source> = LazyLock::new(|| {
 /// The configuration for these settings, to be called at `reach` under one of the `authorities`, which are PEM.
 pub fn webhook(settings: &Settings, reach: &Reach, authorities: &[String]) -> Value {
     let bundle = BASE64_STANDARD.encode(authorities.concat());
-    let literals = Literals::of(settings);
+    let (of_settings, of_fleet) = (literals(settings), Literals::of(settings));
     let webhooks = SOURCE.webhooks.iter().map(|webhook| {
         let mut webhook = webhook.clone();
-        fill_in(&mut webhook, settings);
-        literals.fill_in(&mut webhook);
+        of_settings.fill_in(&mut webhook);
+        of_fleet.fill_in(&mut webhook);
         let name = webhook["name"].as_str().unwrap_or_default().to_owned();
         let path = format!("/{}", mutation(&name).as_str());
         webhook["name"] = format!("{}.rempart.dev", name.trim_start_matches("rempart-")).into();

@@ -315,3 +315,30 @@ fn the_names_in_the_files_are_those_of_the_api() {
         assert!(all.contains(name), "{name}");
     }
 }
+
+#[test]
+fn a_name_is_text_whatever_it_looks_like_and_never_a_place() {
+    for (name, literal) in [
+        ("rempart_class", r"'rempart\u005fclass'"),
+        ("a'rempart_class", r"'a\'rempart\u005fclass'"),
+        (NAMESPACE, "'rempart-system'"),
+        (NO_LEVEL, "'rempart-none'"),
+        (OPERATOR, "'system:serviceaccount:rempart-system:rempart'"),
+        ("a\rb\nc\u{7f}\u{85}\\", r"'a\u000db\u000ac\u007f\u0085\\'"),
+    ] {
+        let settings = Settings {
+            operator: "the-operator".to_owned(),
+            namespace: "its-namespace".to_owned(),
+            schedulers: [name.to_owned()].into(),
+            classes: [("fast".to_owned(), "alpha".to_owned())].into(),
+            ..with_levels(&["audited"], &[])
+        };
+        let all: Vec<String> = policies(&settings).iter().flat_map(|object| strings(&object.object)).map(|(_, text)| text).collect();
+        let lists = all.iter().flat_map(|text| text.split("['system:kube-scheduler', ").skip(1));
+        let lists: Vec<&str> = lists.map(|rest| &rest[..rest.find(']').unwrap()]).collect();
+        assert!(lists.len() >= 2, "{name}");
+        for list in lists {
+            assert_eq!(list, literal, "{name}");
+        }
+    }
+}

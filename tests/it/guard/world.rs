@@ -100,13 +100,14 @@ fn storage() -> Settings {
     let pairs = |all: &[(&str, &str)]| all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let names = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect();
     Settings {
-        schedulers: names(&["sante-scheduler"]),
+        // Names that look like places of the text, or that no literal could hold as they are.
+        schedulers: names(&["sante-scheduler", "rempart_class", "rempart-none", "one\r\nand\u{7}'another\\\u{85}"]),
         classes: pairs(&[("fast", "alpha"), ("quick", "alpha"), ("odd", "alpha"), ("slow", "beta"), ("moved", "beta")]),
         snapshot_classes: names(&["snap", "slow-snap"]),
         attributes_classes: names(&["gold", "lead"]),
         attributes_clouds: pairs(&[("gold", "alpha"), ("lead", "beta")]),
         cleared: [("alpha".to_owned(), names(&["late", "restreint", "sante"])), ("beta".to_owned(), BTreeSet::new())].into(),
-        drivers: names(&["disk.example", "shared.example", "cinder.csi.openstack.org"]),
+        drivers: names(&["disk.example", "shared.example", "cinder.csi.openstack.org", "carriage\rreturn", "a'rempart_class"]),
         exclusive_drivers: names(&["cinder.csi.openstack.org"]),
         named_otherwise: names(&["odd"]),
         namespaces: pairs(&[("emr", "restreint"), ("clinic", "sante")]),
