@@ -62,7 +62,7 @@ pub struct SensitivityLevelSpec {
     pub unattended_for: Span,
     /// User names of other schedulers that may bind here; kube-scheduler always may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = r"^[^\x00-\x1f\x7f]*$")))]
     pub schedulers: Vec<String>,
     /// What is asked of claims and volumes.
     #[serde(default)]

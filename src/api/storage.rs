@@ -26,7 +26,7 @@ pub struct CloudStorage {
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub existing_class: Option<String>,
     /// The driver, as in `provisioner` of the class. A class with another one is not cleared.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DRIVER))]
     pub provisioner: String,
     /// Parameters of the driver.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -56,6 +56,9 @@ pub struct CloudStorage {
 
 /// Name of any object: a DNS subdomain.
 const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// Name of a driver, as the API server demands of classes: `disk.csi.example.com`, `example.com/disk`.
+const DRIVER: &str = r"^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 
 /// The value of a parameter of a storage class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -123,7 +126,7 @@ pub enum DriverUse {
 #[serde(rename_all = "camelCase")]
 pub struct DriverClasses {
     /// The driver. A class with another one is not cleared.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DRIVER))]
     pub driver: String,
     /// Names of its classes that belong to this cloud.
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253), regex(pattern = OBJECT_NAME)))]

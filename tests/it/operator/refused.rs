@@ -20,6 +20,10 @@ fn named(mut object: Value, name: &str) -> Value {
     object
 }
 
+fn stored(classes: Value) -> Value {
+    cloud(json!({"spec": {"storage": classes}}))
+}
+
 fn clearance(name: &str, not_after: &str) -> Value {
     json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "Clearance", "metadata": {"name": name}, "spec": {"levels": {"l": {"notAfter": not_after}}}})
 }
@@ -117,6 +121,18 @@ fn refused_clouds() -> Vec<(&'static str, Value, &'static str)> {
         ("a layer without name", cloud(json!({"spec": {"reliesOn": [{"layer": "IaaS"}]}})), "spec.reliesOn[0].cloud: Required value"),
         ("no length of time", cloud(json!({"spec": {"warnBefore": "0d"}})), "should match '^[1-9][0-9]{0,4}(m|h|d)$'"),
         ("weeks", cloud(json!({"spec": {"registerMaxAge": "5w"}})), "should match '^[1-9][0-9]{0,4}(m|h|d)$'"),
+        ("a driver with a carriage return", stored(json!([{"name": "fast", "provisioner": "a\rb"}])), "spec.storage[0].provisioner"),
+        ("a driver with two prefixes", stored(json!([{"name": "fast", "provisioner": "a/b/c"}])), "spec.storage[0].provisioner"),
+        (
+            "a driver of snapshots with a quote",
+            cloud(json!({"spec": {"snapshots": [{"driver": "disk'", "classes": ["snap"]}]}})),
+            "spec.snapshots[0].driver",
+        ),
+        (
+            "a driver of attributes with a line feed",
+            cloud(json!({"spec": {"volumeAttributes": [{"driver": "disk\n", "classes": ["gold"]}]}})),
+            "spec.volumeAttributes[0].driver",
+        ),
         (
             "a name too long for a label",
             named(cloud(json!({})), &long),
@@ -161,6 +177,7 @@ fn refused_levels() -> Vec<(&'static str, Value, &'static str)> {
             "should match '^[1-9][0-9]{0,4}(m|h|d)$'",
         ),
         ("a level in capitals", spec(json!({"extends": ["Interne"]})), "spec.extends[0]"),
+        ("a scheduler with a carriage return", spec(json!({"schedulers": ["a\rb"]})), "spec.schedulers[0]"),
     ]
 }
 
@@ -214,7 +231,10 @@ async fn what_the_api_server_can_see_is_refused_and_says_what_to_write() {
     for object in [
         cloud(json!({})),
         qualification(json!({"validFrom": null, "validUntil": null, "milestone": "J2"})),
-        spec(json!({"unattendedFor": "720h"})),
+        spec(json!({"unattendedFor": "720h", "schedulers": ["https://issuer.example/#Ümit O'Neil"]})),
+        stored(
+            json!([{"name": "fast", "provisioner": "Disk_1.csi.example.com"}, {"name": "slow", "provisioner": "cluster.local/nfs-subdir"}]),
+        ),
     ] {
         try_apply(&world.admin, &object).await.unwrap();
     }
