@@ -11,7 +11,7 @@ const APISERVICE: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1alpha1.r
 const OURS: &str = "/api/v1/namespaces/rempart-system";
 
 pub(super) fn itself() -> Vec<Case> {
-    [clearance(), crds(), apiservices(), namespaces(), identity(), configuration(), workloads(), grants(), bound()]
+    [clearance(), statuses(), crds(), apiservices(), namespaces(), identity(), configuration(), workloads(), grants(), bound()]
         .into_iter()
         .flatten()
         .collect()
@@ -34,6 +34,30 @@ fn clearance() -> Vec<Case> {
             Refused(alone),
         ),
         patch("", "the operator writes the Clearance", Who::Operator, path, wider, Accepted),
+    ]
+}
+
+/// Where trust is lost, a cloud stays cleared for what both statuses say (`onTrustLoss: Report`).
+fn statuses() -> Vec<Case> {
+    const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/beta/status";
+    const LEVEL: &str = "/apis/rempart.dev/v1alpha1/sensitivitylevels/restreint/status";
+    const DECLARATION: &str = "/apis/rempart.dev/v1alpha1/namespaces/marked/datadeclarations/ledger/status";
+    let binding = "rempart-self-clearance";
+    let (cleared, clears, seen) = (
+        json!({"status": {"clouds": ["beta"]}}),
+        json!({"status": {"clears": ["restreint"]}}),
+        json!({"status": {"observedGeneration": 9}}),
+    );
+    let refused = |row, who, path, status: &Value, words| patch(binding, row, who, path, status.clone(), Refused(words));
+    let accepted = |row, who, path, status: &Value| patch("", row, who, path, status.clone(), Accepted);
+    vec![
+        refused("E2 a cloud was cleared before", Who::Clusterer, CLOUD, &clears, "trustedclouds beta: what was found is written"),
+        refused("E2 a level had a cloud before", Who::Clusterer, LEVEL, &cleared, "not by clusterer: this needs the verb administer"),
+        refused("E2 all is well with a declaration", Who::Tenant, DECLARATION, &seen, "datadeclarations ledger: what was found is written"),
+        accepted("the operator writes what it found of a cloud", Who::Operator, CLOUD, &clears),
+        accepted("the operator writes what it found of a level", Who::Operator, LEVEL, &cleared),
+        accepted("the operator writes what it found of a declaration", Who::Operator, DECLARATION, &seen),
+        accepted("an administrator restores a status", Who::Admin, CLOUD, &clears),
     ]
 }
 
