@@ -22,7 +22,7 @@ const INSTALL: &str = "install the namespace rempart-canary and its role (kubect
 enum Answer {
     /// Admission let it pass.
     Passed,
-    /// A policy refused it, in these words.
+    /// A policy of ours refused it, in these words.
     Refused(String),
     /// Neither can be said.
     Unclear(String),
@@ -236,12 +236,20 @@ async fn ask_once(client: &Client, path: &str, body: &Value) -> Answer {
             _ if status.message.contains("failed to find resource referenced by paramKind") => {
                 Answer::Unclear("the API server has just started and has not found the Clearance yet".to_owned())
             }
-            403 if status.message.contains("ValidatingAdmissionPolicy") => Answer::Refused(status.message.clone()),
-            403 => Answer::Unclear(format!("{}: {INSTALL}", status.message)),
+            403 => refused(&status.message),
             code @ (429 | 500..) => Answer::Busy(format!("{} ({code})", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
         },
         Err(error) => Answer::None(said(&error)),
+    }
+}
+
+/// What a refusal says. Of several policies that refuse, the API server names the first: another that refuses everything proves nothing of ours.
+fn refused(message: &str) -> Answer {
+    match message.split_once("ValidatingAdmissionPolicy '") {
+        Some((_, named)) if named.starts_with("rempart-") => Answer::Refused(message.to_owned()),
+        Some(_) => Answer::Unclear(format!("another policy refuses the probe: exempt namespace {CANARY} from it: {message}")),
+        None => Answer::Unclear(format!("{message}: {INSTALL}")),
     }
 }
 
@@ -279,5 +287,21 @@ mod tests {
             let Ok(Outcome::Holds(text)) = together(&[("a", Seen::Holds(adding))], false, adding) else { panic!("it holds") };
             assert!(text.contains("MutatingAdmissionPolicy v1 is not served") && text.contains(said), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_policy_of_ours_proves_that_ours_refuse() {
+        let denied = |policy: &str| {
+            refused(&format!(
+                "pods \"canary\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' denied request: no, 'rempart-pod'"
+            ))
+        };
+        assert!(matches!(denied("rempart-pod"), Answer::Refused(_)));
+        let Answer::Unclear(why) = denied("company-rule") else { panic!("it is somebody else's") };
+        assert!(why.starts_with("another policy refuses the probe: exempt namespace rempart-canary from it: pods"), "{why}");
+        let Answer::Unclear(why) = refused("pods is forbidden: User \"rempart\" cannot create resource") else {
+            panic!("no policy said it")
+        };
+        assert!(why.ends_with(INSTALL), "{why}");
     }
 }

@@ -18,6 +18,32 @@ async fn an_api_server_without_validating_policies_is_open_and_that_is_said() {
     world.wait_for_log("the guard is open").await;
 }
 
+/// What another policy refuses proves nothing of ours, and one that refuses everything hides what ours do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_somebody_else_that_refuses_the_probe_is_named_and_proves_nothing() {
+    const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/company-rule";
+    let mut world = World::installed("foreign-policy").await;
+    world.launch_with(&["--probe-every", "1s"]);
+    apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "was seen to refuse").await;
+    let all = json!({"apiGroups": ["", "rempart.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["*", "*/*"]});
+    let object = |kind: &str, spec| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "company-rule"}, "spec": spec});
+    let policy = object(
+        "ValidatingAdmissionPolicy",
+        json!({"matchConstraints": {"resourceRules": [all]}, "validations": [{"expression": "false", "message": "nothing runs here"}]}),
+    );
+    let there = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "rempart-canary"}}});
+    let binding = json!({"policyName": "company-rule", "validationActions": ["Deny"], "matchResources": there});
+    apply(&world.admin, &[policy, object("ValidatingAdmissionPolicyBinding", binding)]).await;
+    let said = "another policy refuses the probe: exempt namespace rempart-canary from it";
+    let level = world.wait_condition("sensitivitylevels/restreint", "Enforced", "Unknown", said).await;
+    let conditions = level["status"]["conditions"].to_string();
+    assert!(conditions.contains("ProbeUnclear") && conditions.contains("company-rule"), "{conditions}");
+
+    world.delete(BINDINGS).await;
+    world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "was seen to refuse").await;
+}
+
 /// As before Kubernetes 1.36, with the webhook switched off: nothing adds the selector, so manifests carry it, and all that is refused is refused as ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_without_mutating_policies_refuses_as_ever_and_manifests_carry_the_selector() {
