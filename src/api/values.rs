@@ -61,14 +61,15 @@ impl Span {
     /// The length of time; none where the text does not have the form that the CRD demands.
     pub fn duration(&self) -> Option<SignedDuration> {
         let (number, unit) = self.0.split_at_checked(self.0.len().checked_sub(1)?)?;
-        let number: i64 = number.parse().ok()?;
-        let seconds = match unit {
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
+        let minutes = match unit {
+            "m" => 1,
+            "h" => 60,
+            "d" => 24 * 60,
             _ => return None,
         };
-        number.checked_mul(seconds).map(SignedDuration::from_secs)
+        let plain = (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+        let number: i64 = number.parse().ok().filter(|_| plain)?;
+        Some(SignedDuration::from_mins(number * minutes))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::api::sensitivity_level::{Enforcement, OnTrustLoss};
 use crate::api::{DataDeclaration, SensitivityLevel, TrustedCloud};
 use crate::guard;
 use crate::placement::{self, Belonging, Classes, Clearing, FoundClasses, LevelRule, NamespaceFacts, Perimeters};
-use crate::trust::{Assessment, Problem, Register, Unreadable};
+use crate::trust::{Assessment, Problem, Register, Unreadable, unattended_for};
 
 /// Namespaces of the platform. A level there could stop the cluster, so they can have none.
 const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -313,7 +313,8 @@ pub(super) fn level_of(namespace: &NamespaceFacts) -> Option<&str> {
     namespace.level().filter(|level| !level.is_empty())
 }
 
-/// The rule of a level; that of one that cannot be read is the default, and no cloud satisfies it.
+/// The rule of a level; that of one that cannot be read, or of which nobody knows how long it may go unattended, is the default, and no cloud
+/// satisfies it.
 fn rule(level: Option<&SensitivityLevel>) -> LevelRule {
     const A_WEEK_END: SignedDuration = SignedDuration::from_hours(72);
     let unreadable = LevelRule {
@@ -323,8 +324,9 @@ fn rule(level: Option<&SensitivityLevel>) -> LevelRule {
         when_unset: String::new(),
         inline_drivers: Vec::new(),
     };
-    level.map_or(unreadable, |level| LevelRule {
-        unattended_for: level.spec.unattended_for.duration().unwrap_or(A_WEEK_END),
+    let read = level.and_then(|level| Some((level, unattended_for(&level.spec).ok()?)));
+    read.map_or(unreadable, |(level, unattended_for)| LevelRule {
+        unattended_for,
         on_trust_loss: level.spec.on_trust_loss,
         schedulers: level.spec.schedulers.clone(),
         when_unset: level.spec.storage.when_unset.clone().unwrap_or_default(),

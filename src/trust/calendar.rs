@@ -8,6 +8,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 
 use super::spelling;
+use crate::api::values;
 
 /// The database inside the binary, never the machine's: every replica and every `rempart check` has the same calendar.
 static TIME_ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -63,18 +64,10 @@ pub(super) struct Span {
 
 impl Span {
     /// Reads `90m`, `72h`, `35d`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a length of time: write a number from 1 to 99999 and m, h or d, such as 90d");
-        let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-        let minutes = match unit {
-            "m" => 1,
-            "h" => 60,
-            "d" => 24 * 60,
-            _ => return Err(wrong()),
-        };
-        let plain = (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
-        let number: u32 = number.parse().ok().filter(|_| plain).ok_or_else(wrong)?;
-        Ok(Self { minutes: number * minutes })
+    pub(super) fn parse(written: &values::Span) -> Result<Self, String> {
+        let minutes = written.duration().and_then(|duration| u32::try_from(duration.as_mins()).ok());
+        let wrong = || format!("{:?} is not a length of time: write a number from 1 to 99999 and m, h or d, such as 90d", written.0);
+        minutes.map(|minutes| Self { minutes }).ok_or_else(wrong)
     }
 
     /// `instant` and this long after it, at most the end of time.
@@ -90,7 +83,7 @@ impl Span {
         instant.checked_sub(self.duration()).unwrap_or(Timestamp::MIN)
     }
 
-    fn duration(self) -> SignedDuration {
+    pub(super) fn duration(self) -> SignedDuration {
         SignedDuration::from_mins(i64::from(self.minutes))
     }
 }
@@ -137,7 +130,7 @@ mod tests {
             assert_eq!(calendar.end(Date::MAX), Timestamp::MAX, "{zone}");
             assert!(calendar.begin(Date::MIN) < calendar.end("-9998-01-01".parse().unwrap_or(Date::ZERO)), "{zone}");
         }
-        let longest = Span::parse("99999d").unwrap();
+        let longest = Span::parse(&"99999d".into()).unwrap();
         assert_eq!(longest.after(Timestamp::MAX), Timestamp::MAX);
         assert_eq!(longest.before(Timestamp::MIN), Timestamp::MIN);
     }
@@ -145,10 +138,10 @@ mod tests {
     #[test]
     fn spans_are_read_strictly() {
         for (text, shown) in [("90d", "90d"), ("72h", "3d"), ("36h", "36h"), ("90m", "90m"), ("99999d", "99999d"), ("1440m", "1d")] {
-            assert_eq!(Span::parse(text).unwrap().to_string(), shown, "{text}");
+            assert_eq!(Span::parse(&text.into()).unwrap().to_string(), shown, "{text}");
         }
         for text in ["", "d", "0d", "01d", "100000d", "3w", "-3d", "+3d", "3 d", "3é", "é"] {
-            assert!(Span::parse(text).unwrap_err().contains("such as 90d"), "{text}");
+            assert!(Span::parse(&text.into()).unwrap_err().contains("such as 90d"), "{text}");
         }
     }
 

@@ -54,8 +54,8 @@ impl Cloud {
         let mut problems = Problems::default();
         let places = places(spec, &mut problems);
         let ownership = ownership(spec, &mut problems);
-        let register_max_age = spec.register_max_age.as_ref().and_then(|span| problems.sift("spec.registerMaxAge", Span::parse(&span.0)));
-        let warn_before = problems.sift("spec.warnBefore", Span::parse(&spec.warn_before.0));
+        let register_max_age = spec.register_max_age.as_ref().and_then(|span| problems.sift("spec.registerMaxAge", Span::parse(span)));
+        let warn_before = problems.sift("spec.warnBefore", Span::parse(&spec.warn_before));
         let calendar = problems.sift("spec.timeZone", Calendar::of(&spec.time_zone));
         let cloud = calendar.zip(warn_before).map(|(calendar, warn_before)| {
             let around = Surroundings { calendar: &calendar, model: spec.offering.model, register_max_age, warn_before };

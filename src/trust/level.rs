@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
+
 use crate::api::SensitivityLevelSpec;
 use crate::api::sensitivity_level::{RequiredQualification, Requires};
 use crate::api::values::{self, Place};
@@ -29,7 +31,8 @@ pub(super) fn parse(spec: &SensitivityLevelSpec) -> Result<Requirements, Vec<Pro
     let largest_percent = percent("largestPercent", ownership.largest_percent.as_ref());
     let total_percent = percent("totalPercent", ownership.total_percent.as_ref());
     let maximum_age =
-        ownership.maximum_age.and_then(|span| problems.sift("spec.requires.nonEuropeanOwnership.maximumAge", Span::parse(&span.0)));
+        ownership.maximum_age.and_then(|span| problems.sift("spec.requires.nonEuropeanOwnership.maximumAge", Span::parse(&span)));
+    problems.sift("spec.unattendedFor", unattended_for(spec));
     let requirements = qualifications.map(|qualifications| Requirements {
         qualifications,
         places,
@@ -41,6 +44,14 @@ pub(super) fn parse(spec: &SensitivityLevelSpec) -> Result<Requirements, Vec<Pro
         isolation: requires.isolation,
     });
     problems.or(requirements)
+}
+
+/// How long the level is accepted with nobody to renew that, or what to write instead.
+pub fn unattended_for(spec: &SensitivityLevelSpec) -> Result<SignedDuration, String> {
+    const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
+    let length = Span::parse(&spec.unattended_for)?.duration();
+    let text = &spec.unattended_for;
+    if length > LONGEST { Err(format!("{text} is more than 30d: write a length from 1m to 30d")) } else { Ok(length) }
 }
 
 fn qualifications(requires: &Requires, problems: &mut Problems) -> Option<Alternatives> {

@@ -40,6 +40,7 @@ mod version;
 
 pub use assessment::{Assessment, CloudStanding, Satisfied, Standing};
 pub use calendar::end_of_day;
+pub use level::unattended_for;
 pub use problem::Problem;
 pub use register::{Register, Unreadable};
 pub use state::QualificationState;

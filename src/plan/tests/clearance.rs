@@ -97,3 +97,26 @@ fn facts_that_may_be_old_promise_nothing_new() {
     world.0.clearances = Table::default();
     assert_eq!(plan(&world.0, now()).clearance.levels["restreint"].not_after, now(), "the Clearance was deleted");
 }
+
+/// The schema refuses it; it may have been stored before there was this schema.
+#[test]
+fn a_level_of_which_nobody_knows_how_long_it_may_go_unattended_is_closed() {
+    for on_trust_loss in ["Block", "Report"] {
+        let level = |text: &str| {
+            let mut spec = restreint();
+            spec["onTrustLoss"] = on_trust_loss.into();
+            spec["unattendedFor"] = text.into();
+            spec
+        };
+        let world = hospital().level("restreint", &level("12h")).settle(now());
+        assert_eq!(plan(&world.0, now()).clearance.clouds["snc"], ["restreint"]);
+        for text in ["99999d", "-1h", "soon"] {
+            let mut read = world.0.levels["restreint"].as_ref().as_ref().unwrap().clone();
+            read.spec.unattended_for = text.into();
+            let mut unreadable = world.0.clone();
+            Arc::make_mut(&mut unreadable.levels).insert("restreint".into(), Arc::new(Ok(read)));
+            let found = plan(&unreadable, now()).clearance;
+            assert_eq!(found.clouds["snc"], Vec::<String>::new(), "{on_trust_loss} {text}");
+        }
+    }
+}

@@ -170,3 +170,23 @@ fn a_name_that_is_not_there_has_no_problems() {
     assert!(register.level_problems("x").is_empty() && register.level_warnings("x").is_empty() && register.contradictions("x").is_empty());
     assert_eq!(register.assess(instant("2026-11-25T00:00:00Z")).next_change(), None);
 }
+
+/// The schema says the same; what is stored may be older than the schema.
+#[test]
+fn a_level_says_how_long_it_is_accepted_unattended_or_has_a_problem() {
+    let found = |text: &str| {
+        let spec: SensitivityLevelSpec = read(&format!("unattendedFor: {text:?}"));
+        said(register(&[], &[("l", spec)]).level_problems("l"))
+    };
+    for text in ["1m", "72h", "30d", "720h", "43200m"] {
+        assert!(found(text).is_empty(), "{text}");
+    }
+    for text in ["", "5", "+5m", "-1h", "0m", "05m", "1w", "4h30m"] {
+        let expected =
+            format!("spec.unattendedFor: {text:?} is not a length of time: write a number from 1 to 99999 and m, h or d, such as 90d");
+        assert_eq!(found(text), [expected]);
+    }
+    for text in ["31d", "721h", "43201m", "99999d"] {
+        assert_eq!(found(text), [format!("spec.unattendedFor: {text} is more than 30d: write a length from 1m to 30d")]);
+    }
+}
