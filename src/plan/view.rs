@@ -305,7 +305,9 @@ fn seen_cleared(snapshot: &Snapshot) -> BTreeSet<(String, String)> {
 /// Whether what a clearance rests on may be old. Pods and the rest say nothing about trust: that they cannot be read must not
 /// close sensitive namespaces in the end.
 fn trust_may_be_old(snapshot: &Snapshot) -> bool {
-    snapshot.stale.iter().any(|kind| ["trustedclouds", "sensitivitylevels", "nodes", "storageclasses"].contains(kind))
+    const RESTS_ON: [&str; 6] =
+        ["trustedclouds", "sensitivitylevels", "nodes", "storageclasses", "volumeattributesclasses", "volumesnapshotclasses"];
+    snapshot.stale.iter().any(|kind| RESTS_ON.contains(kind))
 }
 
 /// The level that a namespace has, if it has one at all.

@@ -78,7 +78,7 @@ fn facts_that_may_be_old_renew_nothing_but_pods_are_no_such_facts() {
     };
     let renewed = plan(&settled.0, later).clearance;
     assert_ne!(Some(&renewed), settled.0.clearance().map(|clearance| &clearance.spec), "half of its time is over");
-    for kind in ["trustedclouds", "sensitivitylevels", "nodes"] {
+    for kind in ["trustedclouds", "sensitivitylevels", "nodes", "storageclasses", "volumeattributesclasses", "volumesnapshotclasses"] {
         let plan = with_old(kind);
         assert!(plan.steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })), "{kind}: {:?}", keys(&plan));
     }
