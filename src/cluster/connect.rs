@@ -28,13 +28,18 @@ pub enum ConnectError {
     /// The API server does not answer in time.
     #[error("the API server does not answer within {} s", ANSWER.as_secs())]
     Silent,
+    /// The API server does not say who we are.
+    #[error(
+        "the API server does not say who this is (SelfSubjectReview names no user): without that name no policy would let the operator pass; let it authenticate, with the token of its ServiceAccount for instance"
+    )]
+    Nobody,
 }
 
 impl ConnectError {
     /// Whether the same question may be answered in a moment.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Configuration(_) => false,
+            Self::Configuration(_) | Self::Nobody => false,
             Self::Unreachable(error) => !matches!(&**error, kube::Error::Api(status) if status.code < 500 && status.code != 429),
             Self::Silent => true,
         }
@@ -99,13 +104,36 @@ pub async fn host(
 async fn ask(client: &Client) -> Result<(String, bool), ConnectError> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let review = answer(reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
-    let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
+    let user = named(review)?;
     let served = answer(client.list_api_group_resources("admissionregistration.k8s.io/v1")).await?;
     let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
     Ok((user, mutates))
 }
 
+/// The user that a review names.
+fn named(review: SelfSubjectReview) -> Result<String, ConnectError> {
+    let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
+    user.filter(|user| !user.is_empty()).ok_or(ConnectError::Nobody)
+}
+
 async fn answer<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ConnectError> {
     let answered = tokio::time::timeout(ANSWER, asked).await.map_err(|_| ConnectError::Silent)?;
     answered.map_err(|error| ConnectError::Unreachable(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_has_no_name_is_nobody_and_not_somebody_without_a_name() {
+        let review = |status: serde_json::Value| serde_json::from_value(json!({"metadata": {}, "status": status})).unwrap();
+        for status in [json!(null), json!({}), json!({"userInfo": {}}), json!({"userInfo": {"username": ""}})] {
+            let error = named(review(status.clone())).expect_err(&status.to_string());
+            assert!(matches!(error, ConnectError::Nobody) && !error.may_pass(), "{status}: {error}");
+        }
+        assert_eq!(named(review(json!({"userInfo": {"username": "rempart"}}))).unwrap(), "rempart");
+    }
 }
