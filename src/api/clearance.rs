@@ -49,6 +49,13 @@ pub struct ClearanceSpec {
     pub volume_attributes_classes: BTreeMap<String, String>,
 }
 
+impl ClearanceSpec {
+    /// Whether this cloud is cleared for this level.
+    pub fn clears(&self, cloud: &str, level: &str) -> bool {
+        self.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level))
+    }
+}
+
 /// What the policies need of a level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

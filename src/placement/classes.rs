@@ -208,8 +208,8 @@ fn body(entry: &CloudStorage) -> Value {
 /// The classes of `all` that are not cleared for every one of `levels`.
 pub fn closed_to<'a>(clearance: &ClearanceSpec, levels: &BTreeSet<&str>, all: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let cleared = |class: &str| {
-        let cleared = clearance.storage_classes.get(class).and_then(|cloud| clearance.clouds.get(cloud));
-        cleared.is_some_and(|cleared| levels.iter().all(|level| cleared.iter().any(|found| found == level)))
+        let cloud = clearance.storage_classes.get(class);
+        cloud.is_some_and(|cloud| clearance.clouds.contains_key(cloud) && levels.iter().all(|level| clearance.clears(cloud, level)))
     };
     all.into_iter().filter(|class| !cleared(class)).collect()
 }

@@ -121,8 +121,7 @@ fn objection(clearance: &ClearanceSpec, level: &str, cloud: Option<&String>) -> 
         return Some(Why::UnknownLevel { level: level_owned() });
     }
     let Some(cloud) = cloud else { return Some(Why::NodeUnknown { level: level_owned() }) };
-    let cleared = clearance.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level));
-    (!cleared).then(|| Why::NodeNotCleared { level: level_owned(), cloud: cloud.clone() })
+    (!clearance.clears(cloud, level)).then(|| Why::NodeNotCleared { level: level_owned(), cloud: cloud.clone() })
 }
 
 /// What a claim holds.
@@ -158,7 +157,7 @@ fn objection_to_volume(clearance: &ClearanceSpec, level: &str, volume: &VolumeFa
     let Some(cloud) = volume.class.as_ref().and_then(|class| clearance.storage_classes.get(class)) else {
         return Some(Why::ClassUnknown { level: level.to_owned(), class });
     };
-    if !clearance.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level)) {
+    if !clearance.clears(cloud, level) {
         return Some(Why::ClassNotCleared { level: level.to_owned(), class, cloud: cloud.clone() });
     }
     let other_driver = |driver: &&String| held.driver.is_some_and(|wanted| wanted != driver.as_str() && wanted != NO_PROVISIONER);

@@ -104,14 +104,13 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn clouds_cleared_for(&self, level: &str) -> Vec<String> {
-        let clouds = self.clearing.spec.clouds.iter().filter(|(_, levels)| levels.iter().any(|cleared| cleared == level));
-        clouds.map(|(cloud, _)| cloud.clone()).collect()
+        let clearance = &self.clearing.spec;
+        clearance.clouds.keys().filter(|cloud| clearance.clears(cloud, level)).cloned().collect()
     }
 
     pub(super) fn classes_cleared_for(&self, level: &str) -> Vec<String> {
         let clearance = &self.clearing.spec;
-        let cleared = |cloud: &String| clearance.clouds.get(cloud).is_some_and(|levels| levels.iter().any(|cleared| cleared == level));
-        clearance.storage_classes.iter().filter(|(_, cloud)| cleared(cloud)).map(|(class, _)| class.clone()).collect()
+        clearance.storage_classes.iter().filter(|(_, cloud)| clearance.clears(cloud, level)).map(|(class, _)| class.clone()).collect()
     }
 
     /// How many nodes belong to `clouds`.

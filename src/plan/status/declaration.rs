@@ -106,13 +106,9 @@ fn conflict(view: &View<'_>, declaration: &DataDeclaration, conditions: &mut Con
     if others.is_empty() {
         return;
     }
-    let both = view
-        .clearing
-        .spec
-        .clouds
-        .iter()
-        .filter(|(_, levels)| levels.iter().any(|l| l == level) && others.iter().all(|other| levels.contains(other)));
-    let both: Vec<_> = both.map(|(cloud, _)| cloud.clone()).collect();
+    let clearance = &view.clearing.spec;
+    let clears = |cloud: &&String| clearance.clears(cloud, level) && others.iter().all(|other| clearance.clears(cloud, other));
+    let both: Vec<_> = clearance.clouds.keys().filter(clears).cloned().collect();
     let nodes = view.nodes_of(&both);
     let message = format!(
         "namespace {namespace} is also of level {}; pods need all of them, which {} of {} satisfy: declare one level that extends {level} and {}",

@@ -59,8 +59,7 @@ pub(super) fn shared_drivers(cloud: &TrustedCloud) -> Option<String> {
 /// What a level says of storage that cannot work.
 pub(super) fn when_unset(clearance: &ClearanceSpec, level: &str, spec: &SensitivityLevelSpec) -> Option<String> {
     let class = spec.storage.when_unset.as_ref()?;
-    let cloud = clearance.storage_classes.get(class);
-    let cleared = cloud.and_then(|cloud| clearance.clouds.get(cloud)).is_some_and(|levels| levels.iter().any(|cleared| cleared == level));
+    let cleared = clearance.storage_classes.get(class).is_some_and(|cloud| clearance.clears(cloud, level));
     (!cleared)
         .then(|| format!("spec.storage.whenUnset: class {class} is not cleared for {level}, so claims that name no class are refused"))
 }
