@@ -18,7 +18,7 @@ pub const CLEARANCE_PREFIX: &str = "rempart.node-restriction.kubernetes.io/";
 pub const NODE_CLOUD: &str = "rempart.node-restriction.kubernetes.io/cloud";
 /// Value of a clearance label and of the selector that asks for it.
 pub const CLEARED: &str = "cleared";
-/// Annotation on a DaemonSet's pod template metadata: set by the operator so that the API server looks at the object again.
+/// Annotation on a DaemonSet: set by the operator so that the API server looks at the object again.
 pub const TOUCHED: &str = "rempart.dev/touched";
 /// Finalizer of a `SensitivityLevel` that is still named somewhere.
 pub const LEVEL_IN_USE: &str = "rempart.dev/level-in-use";

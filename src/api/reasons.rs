@@ -82,7 +82,7 @@ reasons! {
 
     /// Every API server that could be asked was seen to refuse a violation.
     ProbeRefused
-    /// An API server let a violation pass, or a volume of a cloud get no affinity.
+    /// An API server let a violation pass.
     ProbeAdmitted
     /// An API server could not be asked, or its answer says nothing.
     ProbeUnclear

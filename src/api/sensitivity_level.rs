@@ -232,7 +232,7 @@ pub struct SensitivityLevelStatus {
     /// Generation of the spec that this status speaks of; -1 until there is one.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// `Ready`, `Satisfiable`, `Enforced`, `Compliant`, `MigrationRequired`, `Stalled`, `Reconciling`.
+    /// `Ready`, `Satisfiable`, `Enforced`, `Compliant`, `MigrationRequired`, `Schedulable`, `Stalled`, `Reconciling`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
