@@ -11,7 +11,7 @@
 //! | [`guard`] → placement, trust | TRANSLATE: policies, and what fills them |
 //! | [`plan`] → guard, placement, trust | DECIDE: everything to do, in order, and when to look again |
 //! | [`cluster`] → plan, placement, guard, telemetry | TOUCH: watches to a snapshot, steps to writes |
-//! | [`webhook`] → plan, guard, cluster | SERVE: what mutating policies do, where the API server has none |
+//! | [`webhook`] → plan, guard, cluster, telemetry | SERVE: what mutating policies do, where the API server has none |
 //! | [`operator`] → plan, placement, cluster, telemetry, webhook | RUN |
 //! | [`telemetry`] → plan | logs, metrics, probes |
 //! | [`cli`] → operator, plan, guard, cluster, telemetry, webhook | one small file per command |

@@ -116,7 +116,7 @@ async fn endpoint(listen: Option<SocketAddr>, metrics: Metrics, readiness: Readi
 async fn webhook(client: Client, host: &Host, settings: &Settings, seen: webhook::Sight, stop: CancellationToken) -> Result<(), RunError> {
     let (Some(reach), Some(how), false) = (&host.webhook, &settings.webhook, host.mutates) else { return std::future::pending().await };
     let authorities = Authorities::new(client, &host.namespace, settings.instance.clone());
-    let served = webhook::run(how.clone(), &host.namespace, reach, authorities, seen, stop.clone()).await;
+    let served = webhook::run(how.clone(), &host.namespace, reach, authorities, seen, &settings.metrics, stop.clone()).await;
     match served {
         // What is being written is written first.
         Ok(()) if stop.is_cancelled() => std::future::pending().await,

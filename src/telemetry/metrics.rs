@@ -1,12 +1,12 @@
 //! Metrics: prefixed `rempart_`, base units, and no label whose values a user could make endless.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::WebhookMetrics;
 use crate::plan::{Outcome, Summary};
 
 type Seconds = Gauge<f64, AtomicU64>;
@@ -42,6 +43,7 @@ struct Inner {
     objects: Family<ConditionLabels, Gauge>,
     /// Held while what a plan found is replaced, which would be scraped as nothing halfway.
     whole: Mutex<()>,
+    webhook: OnceLock<WebhookMetrics>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -99,6 +101,7 @@ impl Default for Metrics {
             watch_failures: Family::default(),
             objects: Family::default(),
             whole: Mutex::default(),
+            webhook: OnceLock::new(),
         };
         registry.register("build", "Version of the operator", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("objects", "Objects of Rempart, by kind and by what a condition of their status says", inner.objects.clone());
@@ -164,6 +167,11 @@ impl Metrics {
     /// Keeps whether the configuration file can be taken up.
     pub fn configured(&self, valid: bool) {
         self.0.configuration_valid.set(i64::from(valid));
+    }
+
+    /// Those of the webhook, which are said from now on.
+    pub fn webhook(&self) -> WebhookMetrics {
+        self.0.webhook.get_or_init(WebhookMetrics::default).clone()
     }
 
     /// From now on this replica leads.
@@ -233,8 +241,12 @@ impl Metrics {
     pub fn text(&self) -> String {
         let _whole = self.whole();
         let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.0.registry);
+        let webhook = self.0.webhook.get().map(WebhookMetrics::registry);
+        for registry in [Some(&self.0.registry), webhook].into_iter().flatten() {
+            // Writing to a String does not fail.
+            let _ = encode_registry(&mut text, registry);
+        }
+        let _ = encode_eof(&mut text);
         text
     }
 }

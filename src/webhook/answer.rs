@@ -12,6 +12,7 @@ use super::Sight;
 use crate::cluster::World;
 use crate::guard::Mutation;
 use crate::plan::mutations;
+use crate::telemetry::Answered;
 
 /// How long to wait for what the API server has stored already and a watch has not brought yet; less than an API server waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -45,8 +46,8 @@ impl Review {
         }
     }
 
-    /// The answer of `mutation`.
-    pub(super) async fn answer(&self, mutation: Mutation, sight: &Sight) -> Value {
+    /// The answer of `mutation`, and what it amounts to.
+    pub(super) async fn answer(&self, mutation: Mutation, sight: &Sight) -> (Value, Answered) {
         let Request { uid, namespace, object } = &self.request;
         let known = async {
             loop {
@@ -57,13 +58,19 @@ impl Review {
                 sleep(LOOK).await;
             }
         };
-        let operations = tokio::time::timeout_at(Instant::now() + PATIENCE, known).await.unwrap_or_default();
+        let operations = tokio::time::timeout_at(Instant::now() + PATIENCE, known).await;
+        let answered = match &operations {
+            Ok(operations) if operations.is_empty() => Answered::Unchanged,
+            Ok(_) => Answered::Patched,
+            Err(_) => Answered::Unheard,
+        };
+        let operations = operations.unwrap_or_default();
         let mut response = json!({"uid": uid, "allowed": true});
         if !operations.is_empty() {
             response["patchType"] = "JSONPatch".into();
             response["patch"] = BASE64_STANDARD.encode(Value::from(operations).to_string()).into();
         }
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+        (json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}), answered)
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
 use super::WebhookError;
+use crate::telemetry::WebhookMetrics;
 
 /// How much earlier a certificate begins than it is made: clocks differ.
 const EARLIER: Duration = Duration::from_hours(1);
@@ -61,17 +62,25 @@ impl Generation {
 }
 
 /// The certificate that new connections are given; none before there is one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Current(Arc<Mutex<Option<Arc<CertifiedKey>>>>);
+#[derive(Clone, Debug)]
+pub(super) struct Current {
+    key: Arc<Mutex<Option<Arc<CertifiedKey>>>>,
+    metrics: WebhookMetrics,
+}
 
 impl Current {
+    pub(super) fn new(metrics: WebhookMetrics) -> Self {
+        Self { key: Arc::default(), metrics }
+    }
+
     pub(super) fn set(&self, generation: &Generation) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation.key.clone());
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation.key.clone());
+        self.metrics.serves_until(generation.until);
     }
 }
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

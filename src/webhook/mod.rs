@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Authorities, World};
 use crate::guard::{Reach, SERVICE};
+use crate::telemetry::Metrics;
 use certificates::Current;
 
 /// How the webhook runs.
@@ -49,16 +50,18 @@ pub async fn run(
     reach: &Reach,
     authorities: Authorities,
     sight: Sight,
+    metrics: &Metrics,
     stop: CancellationToken,
 ) -> Result<(), WebhookError> {
     let listener = tokio::net::TcpListener::bind(settings.listen).await?;
-    let current = Current::default();
+    let metrics = metrics.webhook();
+    let current = Current::new(metrics.clone());
     let name = match reach {
         Reach::Service => format!("{SERVICE}.{namespace}.svc"),
         Reach::Url(url) => host_of(url),
     };
     tokio::select! {
-        served = serve::serve(listener, current.clone(), sight.clone(), stop.clone()) => served,
+        served = serve::serve(listener, current.clone(), sight.clone(), metrics, stop.clone()) => served,
         ended = rotation::keep(&current, name, settings.valid_for, &authorities, sight) => ended,
     }
 }

@@ -29,6 +29,7 @@ use super::answer::Review;
 use super::certificates::Current;
 use super::{Sight, WebhookError};
 use crate::guard::Mutation;
+use crate::telemetry::{Answered, WebhookMetrics};
 
 /// Longest body: an API server takes objects of 3 MiB, and sends some words around one.
 const LONGEST: usize = 4 * 1_024 * 1_024;
@@ -42,7 +43,13 @@ const IDLE: Duration = Duration::from_mins(2);
 /// How long to wait when no connection can be accepted.
 const AGAIN: Duration = Duration::from_millis(100);
 
-pub(super) async fn serve(listener: TcpListener, current: Current, sight: Sight, stop: CancellationToken) -> Result<(), WebhookError> {
+pub(super) async fn serve(
+    listener: TcpListener,
+    current: Current,
+    sight: Sight,
+    metrics: WebhookMetrics,
+    stop: CancellationToken,
+) -> Result<(), WebhookError> {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| WebhookError::Certificate(error.to_string()))?
@@ -50,36 +57,43 @@ pub(super) async fn serve(listener: TcpListener, current: Current, sight: Sight,
         .with_cert_resolver(Arc::new(current));
     info!(webhook = %listener.local_addr()?, "serving the webhook");
     let tls = Tls::accept_at(listener, TlsAcceptor::from(Arc::new(config)))?;
-    Ok(axum::serve(tls, routes(&sight)).with_graceful_shutdown(async move { stop.cancelled().await }).await?)
+    Ok(axum::serve(tls, routes(&sight, &metrics)).with_graceful_shutdown(async move { stop.cancelled().await }).await?)
 }
 
 /// One path for each mutation. Nothing else is there, and nothing but a POST is an answer's beginning.
-fn routes(sight: &Sight) -> Router {
+fn routes(sight: &Sight, metrics: &WebhookMetrics) -> Router {
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     let router = Mutation::ALL.into_iter().fold(Router::new(), |router, mutation| {
-        let (sight, at_once) = (sight.clone(), at_once.clone());
+        let (sight, at_once, metrics) = (sight.clone(), at_once.clone(), metrics.clone());
         let path = format!("/{}", mutation.as_str());
-        router.route(&path, post(async move |request: axum::extract::Request| answer(request, mutation, &sight, &at_once).await))
+        let answered = async move |request: axum::extract::Request| {
+            let asked = metrics.asked();
+            let (response, answered) = answer(request, mutation, &sight, &at_once).await;
+            asked.is(answered);
+            response
+        };
+        router.route(&path, post(answered))
     });
     router.layer(DefaultBodyLimit::max(LONGEST))
 }
 
-async fn answer(request: axum::extract::Request, mutation: Mutation, sight: &Sight, at_once: &Semaphore) -> Response {
+async fn answer(request: axum::extract::Request, mutation: Mutation, sight: &Sight, at_once: &Semaphore) -> (Response, Answered) {
+    let rejected = |response: Response| (response, Answered::Rejected);
     let review = {
-        let Ok(_permit) = at_once.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+        let Ok(_permit) = at_once.acquire().await else { return rejected(StatusCode::SERVICE_UNAVAILABLE.into_response()) };
         let body = timeout(PATIENCE, <Bytes as axum::extract::FromRequest<()>>::from_request(request, &())).await;
         match body {
             Ok(Ok(body)) => Review::read(&body),
-            Ok(Err(refused)) => return refused.into_response(),
-            Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+            Ok(Err(refused)) => return rejected(refused.into_response()),
+            Err(_) => return rejected(StatusCode::REQUEST_TIMEOUT.into_response()),
         }
     };
     match review {
         Ok(review) => {
-            let answer = review.answer(mutation, sight).await;
-            ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
+            let (answer, answered) = review.answer(mutation, sight).await;
+            (([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response(), answered)
         }
-        Err(why) => (StatusCode::BAD_REQUEST, why).into_response(),
+        Err(why) => rejected((StatusCode::BAD_REQUEST, why).into_response()),
     }
 }
 

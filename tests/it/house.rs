@@ -15,7 +15,7 @@ const MAP: [(&str, &[&str]); 10] = [
     ("plan", &["guard", "placement", "trust"]),
     ("telemetry", &["plan"]),
     ("cluster", &["plan", "placement", "guard", "telemetry"]),
-    ("webhook", &["plan", "guard", "cluster"]),
+    ("webhook", &["plan", "guard", "cluster", "telemetry"]),
     ("operator", &["plan", "placement", "cluster", "telemetry", "webhook"]),
     ("cli", &["operator", "plan", "guard", "cluster", "telemetry", "webhook"]),
 ];

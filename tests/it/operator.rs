@@ -37,4 +37,5 @@ mod unseen;
 mod untold;
 mod volumes;
 mod webhook;
+mod webhook_counted;
 pub mod world;

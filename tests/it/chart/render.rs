@@ -34,7 +34,7 @@ const SWITCHES: [&[&str]; 17] = [
     &["--set", "serviceMonitor.enabled=true,serviceMonitor.interval=30s,serviceMonitor.labels.release=prom,service.annotations.a=b"],
     &[
         "--set",
-        "prometheusRule.enabled=true,prometheusRule.labels.release=prom,prometheusRule.clearanceEndsWithin=2d,dashboard.enabled=true",
+        "prometheusRule.enabled=true,prometheusRule.labels.release=prom,prometheusRule.clearanceEndsWithin=2d,prometheusRule.webhookCertificateEndsWithin=30m,dashboard.enabled=true",
     ],
     &[
         "--set-json",

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::world::{World, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::chart::{PROMTOOL, dashboard, rules};
-use crate::cluster::{apply, asked, wait_until};
+use crate::cluster::{Cluster, apply, asked, wait_until};
 
 /// Every label there may be. Its values come from the code, or from what an administrator declares, and are never those of users.
-const LABELS: [&str; 10] = ["cloud", "condition", "kind", "le", "level", "resource", "result", "status", "verdict", "version"];
+const LABELS: [&str; 11] = ["cloud", "condition", "kind", "le", "level", "outcome", "resource", "result", "status", "verdict", "version"];
 
 const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/reference/metrics.md"));
 
@@ -154,9 +154,10 @@ async fn complete(world: &World) -> String {
     .await
 }
 
-/// A cluster in which there is something to tell by every metric.
+/// A cluster in which there is something to tell by every metric, those of the webhook among them.
 async fn eventful(name: &str) -> World {
-    let world = World::guarded(name).await;
+    let mut world = World::installed_on(Cluster::without_mutation(name, &[])).await;
+    world.start().await;
     let requires = restreint()["spec"]["requires"].clone();
     let declaration = json!({
         "apiVersion": "rempart.dev/v1alpha1", "kind": "DataDeclaration", "metadata": {"name": "records", "namespace": "emr"},

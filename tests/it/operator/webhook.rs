@@ -13,7 +13,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::world::{World, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
-use crate::cluster::{Cluster, apply, expect_refused, has_mutation, send, try_apply, wait_until};
+use crate::cluster::{Cluster, apply, asked, expect_refused, has_mutation, send, try_apply, wait_until};
 
 const CONFIGURATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/rempart";
 const PUBLISHED: &str = "/api/v1/namespaces/rempart-system/configmaps/rempart-webhook";
@@ -21,7 +21,7 @@ const ADDS: &str = "the operator's webhook adds the nodeSelector";
 const MISSING: &str = "nodeSelector rempart.node-restriction.kubernetes.io/restreint: cleared is missing: try again, write it into the pod";
 
 /// A cluster from before mutating policies, with a cloud of one node, a sensitive namespace and a plain one.
-async fn world(name: &str, flags: &[&str]) -> World {
+pub(super) async fn world(name: &str, flags: &[&str]) -> World {
     let mut world = World::installed_on(Cluster::without_mutation(name, &[])).await;
     world.launch_with(flags);
     world.wait_for_log("the guard holds").await;
@@ -40,7 +40,7 @@ async fn bare(world: &World) -> Result<Value, String> {
     answer.map_err(|error| error.to_string())?.accepted()
 }
 
-fn carries(name: &str) -> Value {
+pub(super) fn carries(name: &str) -> Value {
     merged(pod(name), json!({"spec": {"nodeSelector": {"rempart.node-restriction.kubernetes.io/restreint": "cleared"}}}))
 }
 
@@ -140,7 +140,7 @@ async fn what_somebody_does_to_the_configuration_or_to_what_is_published_is_put_
 }
 
 /// A client that trusts what API servers are told to trust, and nobody else.
-async fn told(world: &World) -> Client {
+pub(super) async fn told(world: &World) -> Client {
     let configuration = world.get(CONFIGURATION).await.unwrap();
     let bundle = configuration["webhooks"][0]["clientConfig"]["caBundle"].as_str().expect("it names authorities");
     let bundle = String::from_utf8(BASE64_STANDARD.decode(bundle).unwrap()).unwrap();
@@ -157,7 +157,7 @@ fn trusting(world: &World, bundle: &[u8]) -> Client {
     Client::try_from(config).expect("these are certificates")
 }
 
-async fn ask(client: &Client, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
+pub(super) async fn ask(client: &Client, method: Method, path: &str, body: Vec<u8>) -> Result<(u16, Vec<u8>), String> {
     let request = Request::builder().method(method).uri(path).header("Content-Type", "application/json").body(Body::from(body)).unwrap();
     let answer = client.send(request).await.map_err(|error| error.to_string())?;
     let status = answer.status().as_u16();
@@ -352,4 +352,6 @@ async fn where_mutating_policies_are_served_a_configuration_from_before_goes() {
     assert!(world.get(&CONFIGURATION.replace("/rempart", "/strangers")).await.is_ok());
     assert!(!world.log().contains("serving the webhook"), "{}", world.log());
     assert!(world.get(PUBLISHED).await.is_err());
+    let metrics = asked(&world.log(), "/metrics").await.1;
+    assert!(metrics.contains("rempart_leader") && !metrics.contains("rempart_webhook"), "{metrics}");
 }
