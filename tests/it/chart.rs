@@ -1,9 +1,11 @@
 //! The Helm chart: what it renders, and a release of it with the real Helm on a real control plane.
 
 mod alerts;
+mod containers;
 pub mod files;
 mod life;
 mod render;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -10,6 +10,7 @@ mod declared;
 mod delayed;
 mod deleted;
 mod faults;
+pub mod fire;
 mod gitops;
 mod idle;
 mod input;

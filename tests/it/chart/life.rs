@@ -1,13 +1,5 @@
 //! A release from its first installation to its removal, with the real Helm. The commands are those of the chart's README.
-//!
-//! Nobody runs containers here: kwok says that pods are ready. So for each pod of the operator the test starts the process that
-//! its container would be, with the arguments, the environment and the configuration that the pod has, and ends it when the pod is
-//! gone.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,8 +7,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::HELM;
+use super::containers::{Containers, policies, run};
 use crate::cluster::{Cluster, apply, ran, send, wait_until};
-use crate::mounted::Mounted;
 use crate::operator::world::{World, level, namespace, plain_cloud, pod, qualified_cloud, restreint};
 
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart/README.md"));
@@ -31,100 +23,6 @@ fn script_of(heading: &str) -> &'static str {
 fn script_in(text: &'static str, heading: &str) -> &'static str {
     let section = text.split_once(&format!("{heading}\n")).expect("it has this heading").1;
     section.split_once("```sh\n").and_then(|(_, script)| script.split_once("```")).expect("and gives a script").0
-}
-
-fn run(world: &World, script: &str) -> String {
-    ran(world.cluster.shell_command(&[&HELM.0], script)).unwrap_or_else(|said| panic!("{script}\n{said}"))
-}
-
-/// The processes of the operator's pods, by pod.
-#[derive(Default)]
-struct Containers {
-    running: BTreeMap<String, Child>,
-    mounted: BTreeMap<String, Mounted>,
-    logs: BTreeMap<String, PathBuf>,
-}
-
-impl Containers {
-    /// Starts what has a pod, and then ends what has none any more, as a rollout does. Those that run see the ConfigMap as it is now.
-    async fn follow(&mut self, world: &World) {
-        let config = world.get("/api/v1/namespaces/rempart-system/configmaps/rempart-config").await;
-        let config = config.ok().map(|config| config["data"]["config.yaml"].as_str().expect("it has the file").to_owned());
-        let pods = world.items("/api/v1/namespaces/rempart-system/pods").await;
-        let alive: BTreeMap<String, Value> = pods
-            .into_iter()
-            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
-            .map(|pod| (pod["metadata"]["name"].as_str().unwrap().to_owned(), pod))
-            .collect();
-        for (name, pod) in &alive {
-            let config = config.as_ref().expect("a pod does not start without its ConfigMap");
-            match self.mounted.get_mut(name) {
-                Some(mounted) => mounted.write(config),
-                None => self.start(world, name, pod, config),
-            }
-        }
-        let over: Vec<String> = self.running.keys().filter(|name| !alive.contains_key(*name)).cloned().collect();
-        for name in over {
-            let mut process = self.running.remove(&name).unwrap();
-            self.mounted.remove(&name);
-            assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
-            assert_eq!(process.wait().unwrap().code(), Some(0), "{name} ends as it was asked to");
-        }
-    }
-
-    fn start(&mut self, world: &World, name: &str, pod: &Value, config: &str) {
-        let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
-        let container = &pod["spec"]["containers"][0];
-        let environment = container["env"].as_array().into_iter().flatten().map(|variable| {
-            let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
-                Some("metadata.name") => name.to_owned(),
-                Some("metadata.namespace") => text(&pod["metadata"]["namespace"]),
-                Some(other) => panic!("nobody gives it {other}"),
-                None => text(&variable["value"]),
-            };
-            (text(&variable["name"]), value)
-        });
-        let mount = &container["volumeMounts"][0];
-        assert_eq!((&mount["name"], &mount["readOnly"]), (&json!("config"), &json!(true)));
-        assert_eq!(pod["spec"]["volumes"][0]["configMap"]["name"], "rempart-config");
-        let mounted = Mounted::new(world.cluster.dir().join(format!("{name}-config")), config);
-        let here = mounted.folder.to_str().expect("it is a text").to_owned();
-        let inside = |argument: &Value| text(argument).replace(mount["mountPath"].as_str().expect("it is somewhere"), &here);
-        let account = text(&pod["spec"]["serviceAccountName"]);
-        let log = world.cluster.dir().join(format!("{name}.log"));
-        let process = Command::new(env!("CARGO_BIN_EXE_rempart"))
-            .args(container["args"].as_array().expect("it is told what to do").iter().map(inside))
-            // What a kubelet would give it: an identity, and a network of its own.
-            .args(["--listen", "127.0.0.1:0", "--kubeconfig"])
-            .arg(world.cluster.service_account("rempart-system", &account))
-            .env_clear()
-            .envs(environment)
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .expect("the operator starts");
-        self.running.insert(name.to_owned(), process);
-        self.mounted.insert(name.to_owned(), mounted);
-        self.logs.insert(name.to_owned(), log);
-    }
-
-    /// Waits until one of those that run has said this.
-    async fn wait_for(&self, text: &str) {
-        wait_until(text, async || {
-            let logs: Vec<String> = self.running.keys().map(|name| std::fs::read_to_string(&self.logs[name]).unwrap()).collect();
-            if logs.iter().any(|log| log.contains(text)) { Ok(()) } else { Err(logs) }
-        })
-        .await;
-    }
-}
-
-impl Drop for Containers {
-    fn drop(&mut self) {
-        for process in self.running.values_mut() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
 }
 
 fn elsewhere() -> Value {
@@ -158,20 +56,6 @@ async fn under_fire(world: &World, script: &str) {
     let ((), done) = tokio::join!(fire, work);
     done.unwrap_or_else(|said| panic!("{script}\n{said}"));
     assert!(shots.load(Ordering::Relaxed) > 10, "that was no fire");
-}
-
-/// Policies and bindings by name, each with its uid.
-async fn policies(world: &World) -> BTreeMap<String, Value> {
-    let mut found = BTreeMap::new();
-    for kind in
-        ["validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"]
-    {
-        let objects = world.items(&format!("/apis/admissionregistration.k8s.io/v1/{kind}")).await;
-        found.extend(
-            objects.into_iter().map(|object| (format!("{kind}/{}", object["metadata"]["name"]), object["metadata"]["uid"].clone())),
-        );
-    }
-    found
 }
 
 /// Installs from the README, and starts what runs then.

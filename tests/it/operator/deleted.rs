@@ -1,12 +1,9 @@
 //! Policies and bindings that somebody deletes: nothing opens, with the operator alive or dead, and all is as it was in the end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
 use http::Method;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
+use super::fire::Fire;
 use super::world::{World, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, send, wait_until};
 
@@ -14,78 +11,6 @@ const GROUP: &str = "/apis/admissionregistration.k8s.io/v1";
 const KINDS: [&str; 4] =
     ["validatingadmissionpolicybindings", "validatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingadmissionpolicies"];
 const OURS: &str = "labelSelector=app.kubernetes.io/managed-by=rempart";
-
-/// Clients that try, without a pause, what must be refused.
-struct Fire {
-    refused: Arc<AtomicU32>,
-    admitted: Arc<std::sync::Mutex<Vec<String>>>,
-    cease: Arc<AtomicBool>,
-    clients: JoinSet<()>,
-}
-
-impl Fire {
-    /// Pods that name a node that is not cleared, Bindings to it, pods that tolerate everything, and taking the level off a namespace.
-    async fn open(world: &World) -> Self {
-        let mut named = pod("violation");
-        named["spec"]["nodeName"] = "aws-1".into();
-        let mut wild = pod("violation");
-        wild["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
-        let binding = json!({
-            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "waits"},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": "aws-1"},
-        });
-        let tries = [
-            (Method::POST, "/api/v1/namespaces/secret/pods", named),
-            (Method::POST, "/api/v1/namespaces/secret/pods/waits/binding", binding.clone()),
-            (Method::POST, "/api/v1/namespaces/secret/bindings", binding),
-            (Method::POST, "/api/v1/namespaces/secret/pods", wild),
-            (
-                Method::PATCH,
-                "/api/v1/nodes/aws-1",
-                json!({"metadata": {"labels": {"rempart.node-restriction.kubernetes.io/restreint": "cleared"}}}),
-            ),
-        ];
-        let mut fire = Self { refused: Arc::default(), admitted: Arc::default(), cease: Arc::default(), clients: JoinSet::new() };
-        for _ in 0..2 {
-            // Not an administrator with every verb, and not one whom RBAC would refuse.
-            let client = world.cluster.admin().await;
-            let (tries, refused, admitted, cease) = (tries.clone(), fire.refused.clone(), fire.admitted.clone(), fire.cease.clone());
-            fire.clients.spawn(async move {
-                while !cease.load(Ordering::Relaxed) {
-                    for (method, path, body) in &tries {
-                        let answer = send(&client, method.clone(), &format!("{path}?dryRun=All"), Some(body)).await.expect("it answers");
-                        match answer.status {
-                            403 => drop(refused.fetch_add(1, Ordering::Relaxed)),
-                            status => admitted.lock().unwrap().push(format!("{method} {path}: {status} {}", answer.refusal())),
-                        }
-                    }
-                }
-            });
-        }
-        fire.refusals(20).await;
-        fire
-    }
-
-    /// Waits until so many more attempts have been refused.
-    async fn refusals(&self, more: u32) {
-        let from = self.refused.load(Ordering::Relaxed);
-        wait_until("attempts are refused", async || {
-            let now = self.refused.load(Ordering::Relaxed);
-            if now >= from + more { Ok(()) } else { Err((now - from, self.admitted.lock().unwrap().clone())) }
-        })
-        .await;
-    }
-
-    async fn cease(mut self) {
-        self.cease.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.clients.join_next().await {
-            ended.expect("the client did not fail");
-        }
-        let admitted = self.admitted.lock().unwrap();
-        eprintln!("{} attempts refused, {} admitted", self.refused.load(Ordering::Relaxed), admitted.len());
-        assert!(admitted.is_empty(), "{admitted:#?}");
-    }
-}
 
 async fn delete_all(world: &World) {
     for kind in KINDS {
@@ -142,11 +67,11 @@ async fn nothing_opens_when_policies_are_deleted_under_fire_with_the_operator_al
     // Whoever deletes faster than the operator sees its second ones in use only makes it write third ones.
     for _ in 0..5 {
         delete_all(&world).await;
-        fire.refusals(5).await;
+        fire.answers(5).await;
     }
     world.kill();
     delete_all(&world).await;
-    fire.refusals(300).await;
+    fire.answers(300).await;
     world.start().await;
     wait_healed(&world, &before).await;
     fire.cease().await;
@@ -166,7 +91,7 @@ async fn soak_nothing_opens_when_every_policy_and_binding_is_deleted_twenty_time
     for _ in 0..20 {
         world.kill();
         delete_all(&world).await;
-        fire.refusals(200).await;
+        fire.answers(200).await;
         world.start().await;
         wait_healed(&world, &before).await;
     }
@@ -193,7 +118,7 @@ async fn nothing_opens_while_policies_are_replaced_in_place_under_fire() {
     // Other literals in nearly all of them.
     for enforcement in ["Warn", "Audit", "Enforce", "Warn", "Enforce"] {
         world.patch("/apis/rempart.dev/v1alpha1/sensitivitylevels/interne", json!({"spec": {"enforcement": enforcement}})).await;
-        fire.refusals(100).await;
+        fire.answers(100).await;
         world.settled().await;
     }
     assert_eq!(uids().await, at_first, "none was deleted and made again");
@@ -204,7 +129,7 @@ async fn nothing_opens_while_policies_are_replaced_in_place_under_fire() {
         let older = json!([{"op": "add", "path": "/spec/auditAnnotations", "value": [{"key": "version", "valueExpression": "'older'"}]}]);
         world.patch(&format!("{GROUP}/{key}"), older).await;
     }
-    fire.refusals(100).await;
+    fire.answers(100).await;
     world.launch_with(&["--grants", "enforce"]);
     world.wait_for_log("the guard holds").await;
     wait_healed(&world, &before).await;
