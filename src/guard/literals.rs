@@ -82,12 +82,11 @@ impl Literals {
             Value::Array(items) => {
                 let mut filled = Vec::with_capacity(items.len());
                 for mut item in std::mem::take(items) {
-                    match self.items.iter().find(|(place, _)| item == *place) {
-                        Some((_, values)) => filled.extend(values.iter().cloned()),
-                        None => {
-                            self.fill_in(&mut item);
-                            filled.push(item);
-                        }
+                    if let Some((_, values)) = self.items.iter().find(|(place, _)| item == *place) {
+                        filled.extend(values.iter().cloned());
+                    } else {
+                        self.fill_in(&mut item);
+                        filled.push(item);
                     }
                 }
                 *items = filled;
