@@ -121,6 +121,18 @@ fn refused_clouds() -> Vec<(&'static str, Value, &'static str)> {
         ("a layer without name", cloud(json!({"spec": {"reliesOn": [{"layer": "IaaS"}]}})), "spec.reliesOn[0].cloud: Required value"),
         ("no length of time", cloud(json!({"spec": {"warnBefore": "0d"}})), "should match '^[1-9][0-9]{0,4}(m|h|d)$'"),
         ("weeks", cloud(json!({"spec": {"registerMaxAge": "5w"}})), "should match '^[1-9][0-9]{0,4}(m|h|d)$'"),
+        (
+            "a name too long for a label",
+            named(cloud(json!({})), &long),
+            "the name of a trusted cloud becomes the value of a label: lower-case letters, digits and '-', at most 63",
+        ),
+        ("a name with a dot", named(cloud(json!({})), "a.b"), "the name of a trusted cloud becomes the value of a label"),
+        ("a reserved name", named(cloud(json!({})), "rempart-x"), "names that start with rempart are reserved: choose another name"),
+    ]
+}
+
+fn refused_storage() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
         ("a driver with a carriage return", stored(json!([{"name": "fast", "provisioner": "a\rb"}])), "spec.storage[0].provisioner"),
         ("a driver with two prefixes", stored(json!([{"name": "fast", "provisioner": "a/b/c"}])), "spec.storage[0].provisioner"),
         (
@@ -133,13 +145,6 @@ fn refused_clouds() -> Vec<(&'static str, Value, &'static str)> {
             cloud(json!({"spec": {"volumeAttributes": [{"driver": "disk\n", "classes": ["gold"]}]}})),
             "spec.volumeAttributes[0].driver",
         ),
-        (
-            "a name too long for a label",
-            named(cloud(json!({})), &long),
-            "the name of a trusted cloud becomes the value of a label: lower-case letters, digits and '-', at most 63",
-        ),
-        ("a name with a dot", named(cloud(json!({})), "a.b"), "the name of a trusted cloud becomes the value of a label"),
-        ("a reserved name", named(cloud(json!({})), "rempart-x"), "names that start with rempart are reserved: choose another name"),
     ]
 }
 
@@ -218,7 +223,9 @@ fn refused_declarations_and_clearances() -> Vec<(&'static str, Value, &'static s
 async fn what_the_api_server_can_see_is_refused_and_says_what_to_write() {
     let (world, before) = settled("input-refused").await;
     let mut wrong = Vec::new();
-    for (what, object, expected) in refused_clouds().into_iter().chain(refused_levels()).chain(refused_declarations_and_clearances()) {
+    for (what, object, expected) in
+        refused_clouds().into_iter().chain(refused_storage()).chain(refused_levels()).chain(refused_declarations_and_clearances())
+    {
         match try_apply(&world.admin, &object).await {
             Ok(_) => wrong.push(format!("{what} is accepted: {}", object["spec"])),
             Err(error) if !error.to_string().contains(expected) => wrong.push(format!("{what}: not {expected:?} but {error}")),
