@@ -60,10 +60,10 @@ impl World {
         let state = State { snapshot: Snapshot { host: host.clone(), ..Snapshot::default() }, ..State::default() };
         let world = Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()), metrics };
 
-        world.custom::<TrustedCloud>(client, tasks, |snapshot| &mut snapshot.clouds);
-        world.custom::<SensitivityLevel>(client, tasks, |snapshot| &mut snapshot.levels);
-        world.custom::<DataDeclaration>(client, tasks, |snapshot| &mut snapshot.declarations);
-        world.custom::<Clearance>(client, tasks, |snapshot| &mut snapshot.clearances);
+        world.custom::<TrustedCloud>(client, "trustedclouds", tasks, |snapshot| &mut snapshot.clouds);
+        world.custom::<SensitivityLevel>(client, "sensitivitylevels", tasks, |snapshot| &mut snapshot.levels);
+        world.custom::<DataDeclaration>(client, "datadeclarations", tasks, |snapshot| &mut snapshot.declarations);
+        world.custom::<Clearance>(client, "clearances", tasks, |snapshot| &mut snapshot.clearances);
 
         let all = Selection::default;
         // A finished pod holds no node any more.
@@ -162,12 +162,11 @@ impl World {
     }
 
     /// Watches one of our kinds. What does not have the form of its kind is kept as [`Malformed`].
-    fn custom<K>(&self, client: &Client, tasks: &mut JoinSet<()>, table: fn(&mut Snapshot) -> &mut Table<Read<K>>)
+    fn custom<K>(&self, client: &Client, kind: &'static str, tasks: &mut JoinSet<()>, table: fn(&mut Snapshot) -> &mut Table<Read<K>>)
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + PartialEq + Send + Sync + 'static,
     {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
-        let kind: &'static str = Box::leak(K::plural(&()).into_owned().into_boxed_str());
         self.follow(api, Selection::default(), kind, tasks, table, read);
     }
 

@@ -88,7 +88,7 @@ impl Register {
         let chain = Chain { own: &sound.cloud, holdings: &sound.holdings, below };
         let qualifications = standings(sound, now);
         let mut next_change = turns.iter().min().copied();
-        let judge = |entry: &Entry<SoundLevel>| match &entry.sound {
+        let mut judge = |entry: &Entry<SoundLevel>| match &entry.sound {
             Ok(level) => {
                 let ages = ages_after(&chain, &level.requirements, now);
                 next_change = next_change.into_iter().chain(ages.iter().copied()).min();
@@ -96,8 +96,7 @@ impl Register {
             }
             Err(problems) => Err(vec![without_comparison("level", problems)]),
         };
-        let levels =
-            self.levels().iter().zip(self.levels().values().map(judge)).map(|((name, _), result)| (name.clone(), result)).collect();
+        let levels = self.levels().iter().map(|(name, entry)| (name.clone(), judge(entry))).collect();
         CloudStanding { best: best(&qualifications), qualifications, levels, next_change }
     }
 }

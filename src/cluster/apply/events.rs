@@ -68,10 +68,7 @@ impl Telling {
 
 fn event(notice: Notice) -> Event {
     let mut note = notice.note;
-    if note.len() > LONGEST_NOTE {
-        let end = (0..=LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
-        note.truncate(end);
-    }
+    note.truncate(note.floor_char_boundary(LONGEST_NOTE));
     Event {
         type_: if notice.warning { EventType::Warning } else { EventType::Normal },
         reason: notice.reason.as_str().to_owned(),

@@ -105,8 +105,7 @@ fn is_bad(condition: &Condition) -> bool {
 
 fn shortened(mut message: String) -> String {
     if message.len() > LONGEST_MESSAGE {
-        let end = (0..=LONGEST_MESSAGE - 4).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
-        message.truncate(end);
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE - '…'.len_utf8()));
         message.push('…');
     }
     message

@@ -10,6 +10,7 @@ use crate::api::conditions::{CONFLICT, REVIEW_DUE, Truth, VIOLATIONS};
 use crate::api::data_declaration::Violation;
 use crate::api::reasons::Reason;
 use crate::api::{DataDeclaration, DataDeclarationStatus};
+use crate::plan::pods::Found;
 use crate::plan::steps::Notice;
 use crate::plan::view::{View, count, listed};
 use crate::trust::{Problem, end_of_day};
@@ -22,7 +23,8 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
     let mut conditions = Conditions::new(before, declaration.metadata.generation, view.now);
     let level = declaration.spec.level.0.as_str();
     let eligible_clouds = view.clouds_cleared_for(level);
-    let found = view.found_by_declaration.get(key).cloned().unwrap_or_default();
+    let nothing = Found::default();
+    let found = view.found_by_declaration.get(key).unwrap_or(&nothing);
 
     let accepted = match &declaration.spec.workloads {
         None => format!("namespace {} has level {level}", declaration.namespace().unwrap_or_default()),
@@ -34,8 +36,8 @@ pub(super) fn status(view: &View<'_>, key: &str, declaration: &DataDeclaration) 
     let under_way = view.under_way(|key| own.iter().any(|own| key == own) || prefixes.iter().any(|prefix| key.starts_with(prefix)));
     conditions.readiness(&problems(view, declaration), under_way, accepted);
     enforced(view, level, &mut conditions);
-    compliant(&found, &mut conditions);
-    storage::migration(view, level, &found, &mut conditions);
+    compliant(found, &mut conditions);
+    storage::migration(view, level, found, &mut conditions);
     review_due(view, declaration, &mut conditions);
     conflict(view, declaration, &mut conditions);
 

@@ -17,14 +17,15 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     let clouds = view.clouds_cleared_for(name);
     let nodes = view.nodes_of(&clouds);
     let namespaces = view.clearing.spec.namespaces.values().filter(|level| *level == name).count();
-    let found = view.found_by_level.get(name).cloned().unwrap_or_default();
+    let nothing = Found::default();
+    let found = view.found_by_level.get(name).unwrap_or(&nothing);
 
     let accepted = if level.metadata.deletion_timestamp.is_some() {
         format!("being deleted, which waits until nothing names it: {}", listed(&view.users_of(name)))
     } else {
         let cleared = format!("{} in {} cleared", count(nodes, "node"), count(clouds.len(), "cloud"));
         let warnings = view.register.level_warnings(name).iter().map(ToString::to_string);
-        let starving = starving(&found).filter(|_| level.spec.enforcement == Enforcement::Enforce);
+        let starving = starving(found).filter(|_| level.spec.enforcement == Enforcement::Enforce);
         let unset = storage::when_unset(&view.clearing.spec, name, &level.spec);
         [cleared].into_iter().chain(warnings).chain(unset).chain(starving).collect::<Vec<_>>().join("; ")
     };
@@ -34,10 +35,10 @@ pub(super) fn status(view: &View<'_>, name: &str, level: &SensitivityLevel) -> (
     let under_way = view.under_way(|key| key == held || key.starts_with("Node/") && key.ends_with(" -"));
     conditions.readiness(problems, under_way, accepted);
     satisfiable(view, name, &clouds, &mut conditions);
-    schedulable(view, &found, nodes, &mut conditions);
+    schedulable(view, found, nodes, &mut conditions);
     enforced(view, name, &mut conditions);
-    compliant(&found, &mut conditions);
-    storage::migration(view, name, &found, &mut conditions);
+    compliant(found, &mut conditions);
+    storage::migration(view, name, found, &mut conditions);
 
     let (conditions, notices) = conditions.finish();
     let status = SensitivityLevelStatus {
