@@ -19,8 +19,10 @@ use follow::Followed;
 const USAGE: u8 = 2;
 /// Exit code for a cluster or input that cannot be read.
 const UNREADABLE: u8 = 3;
+/// Exit code of an operator that is to be started anew, because API servers serve something else than when it began.
+const ANEW: u8 = 4;
 /// The same for people.
-const EXIT_CODES: &str = "Exit codes: 0 fine, 2 wrong usage or configuration, 3 cluster or input cannot be read.";
+const EXIT_CODES: &str = "Exit codes: 0 fine, 2 wrong usage or configuration, 3 cluster or input cannot be read, 4 to be started anew after an upgrade of the cluster.";
 
 /// Sensitive data only on clouds that are trusted for it.
 #[derive(Debug, Parser)]
@@ -54,7 +56,7 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Parses the arguments, runs the command and gives its exit code: 0 fine, 2 wrong usage, 3 cluster or input cannot be read.
+/// Parses the arguments, runs the command and gives its exit code: 0 fine, 2 wrong usage, 3 cluster or input cannot be read, 4 to be started anew.
 pub fn main() -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
     let Configured { arguments, settings, file } = match config::configured(&line, |path| std::fs::read_to_string(path)) {

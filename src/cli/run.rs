@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::config::{Said, Settings};
 use super::follow::Followed;
-use super::{Failure, UNREADABLE, USAGE};
+use super::{ANEW, Failure, UNREADABLE, USAGE};
 use crate::guard::{Grants, Reach};
 use crate::operator::{self, RunError, Terms};
 use crate::telemetry::{self, LogFormat, Metrics};
@@ -161,7 +161,11 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
     #[cfg(feature = "otel")]
     logged.end().await;
     outcome.map_err(|error| Failure {
-        code: if matches!(error, RunError::Listen(..) | RunError::Webhook(..)) { USAGE } else { UNREADABLE },
+        code: match error {
+            RunError::Listen(..) | RunError::Webhook(..) => USAGE,
+            RunError::Upgraded(_) => ANEW,
+            RunError::Task(_) => UNREADABLE,
+        },
         message: error.to_string(),
     })
 }

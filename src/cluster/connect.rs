@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::apiservers::ApiServers;
 use super::follow::{ANSWER, SILENCE};
+use super::served;
 use crate::guard::{Grants, Reach};
 use crate::plan::Host;
 
@@ -105,8 +106,7 @@ async fn ask(client: &Client) -> Result<(String, bool), ConnectError> {
     let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
     let review = answer(reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
     let user = named(review)?;
-    let served = answer(client.list_api_group_resources("admissionregistration.k8s.io/v1")).await?;
-    let mutates = served.resources.iter().any(|resource| resource.kind == "MutatingAdmissionPolicy");
+    let mutates = served::asked(client).await?.unwrap_or(false);
     Ok((user, mutates))
 }
 
@@ -116,7 +116,8 @@ fn named(review: SelfSubjectReview) -> Result<String, ConnectError> {
     user.filter(|user| !user.is_empty()).ok_or(ConnectError::Nobody)
 }
 
-async fn answer<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ConnectError> {
+/// What is answered within the time that an answer may take.
+pub(super) async fn answer<T>(asked: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ConnectError> {
     let answered = tokio::time::timeout(ANSWER, asked).await.map_err(|_| ConnectError::Silent)?;
     answered.map_err(|error| ConnectError::Unreachable(Box::new(error)))
 }

@@ -7,6 +7,7 @@ mod follow;
 mod mandate;
 mod observe;
 mod probe;
+mod served;
 mod watched;
 
 pub use apiservers::ApiServers;
@@ -17,3 +18,4 @@ pub use connect::{ConnectError, connect, host};
 pub use mandate::{Mandate, Standing};
 pub use observe::World;
 pub use probe::{Adding, Aim, probe};
+pub use served::served;

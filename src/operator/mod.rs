@@ -4,8 +4,10 @@ mod lease;
 mod pace;
 mod prober;
 mod retry;
+mod upgraded;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -58,6 +60,9 @@ pub enum RunError {
     /// The same of the webhook.
     #[error("cannot serve the webhook at {0}: {1}; choose another --webhook-listen")]
     Webhook(SocketAddr, #[source] WebhookError),
+    /// What it found at its start has changed, and another start finds what there is now.
+    #[error("API servers {} MutatingAdmissionPolicy v1 now: this replica ends, to be started anew", if *.0 { "serve" } else { "no longer serve" })]
+    Upgraded(bool),
     /// One of its tasks ended, which none should.
     #[error("a task of the operator ended unexpectedly: {0}")]
     Task(String),
@@ -79,13 +84,14 @@ pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: S
 
     let outcome = tokio::select! {
         // It stops between two rounds: what is being written is written.
-        worked = operator.work(mandate, &stop) => worked,
+        worked = operator.work_until_upgraded(mandate, &stop) => worked,
         served = endpoint => served,
         served = webhook => served,
         ended = tasks.join_next() => Err(RunError::of(ended)),
     };
     match &outcome {
         Ok(()) => info!("stopping"),
+        Err(upgraded @ RunError::Upgraded(_)) => warn!("{upgraded}"),
         Err(error) => error!(%error, "ending"),
     }
     tasks.shutdown().await;
@@ -154,6 +160,18 @@ struct Term {
 }
 
 impl Operator {
+    /// Works until `stop`, or until API servers serve something else than at the start. Then it stops in the same order.
+    async fn work_until_upgraded(&self, mandate: Mandate, stop: &CancellationToken) -> Result<(), RunError> {
+        let mut work = pin!(self.work(mandate.clone(), stop));
+        tokio::select! {
+            worked = &mut work => return worked,
+            () = upgraded::noticed(&self.apiservers, self.host.mutates, self.probe_every, &mandate) => {}
+        }
+        stop.cancel();
+        work.await?;
+        Err(RunError::Upgraded(!self.host.mutates))
+    }
+
     async fn work(&self, mut mandate: Mandate, stop: &CancellationToken) -> Result<(), RunError> {
         let started = Instant::now();
         let mut view = None;

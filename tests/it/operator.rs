@@ -36,6 +36,7 @@ mod unheard;
 mod uninstalled;
 mod unseen;
 mod untold;
+mod upgraded;
 mod volumes;
 mod webhook;
 mod webhook_counted;

@@ -60,6 +60,8 @@ pub enum Fault {
     Delay(Duration),
     /// Every event comes so long after the one before.
     Trickle(Duration),
+    /// Resources of this kind are left out of the list of what is served.
+    Without(&'static str),
 }
 
 /// Which requests a fault is for.
@@ -293,6 +295,11 @@ async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(link): ConnectInf
             shared.ledger().still = true;
             std::future::pending().await
         }
+        (Some(Fault::Without(kind)), _) => {
+            let (parts, body) = response.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            Response::from_parts(parts, without(kind, &body))
+        }
         (_, Some(watch)) => response.map(|body| {
             let hung_up = stream::once(watch.cancelled_owned()).map({
                 let link = link.clone();
@@ -328,6 +335,14 @@ fn status(code: u16, message: &str) -> Response {
         .header(header::CONTENT_TYPE, "application/json");
     let response = if code == 429 { response.header(header::RETRY_AFTER, "1") } else { response };
     response.body(Body::from(failure(code, message).to_string())).expect("it is complete")
+}
+
+/// The list of what is served, without resources of this kind.
+fn without(kind: &str, list: &[u8]) -> Body {
+    let mut list: serde_json::Value = serde_json::from_slice(list).expect("the API server lists what it serves");
+    let resources = list["resources"].as_array_mut().expect("it serves something");
+    resources.retain(|resource| resource["kind"] != kind);
+    Body::from(list.to_string())
 }
 
 /// The events of a watch, one a line.

@@ -22,7 +22,8 @@ fn requests(world: &World, from: usize) -> BTreeMap<&'static str, Vec<String>> {
             // A kind that is not served is asked for as often as a watch ends.
             ("list", (path, _)) if path.ends_with("/volumesnapshotclasses") => "watch",
             ("create", (path, "dryRun=All")) if path.contains("/namespaces/rempart-canary/") => "probe",
-            // Each probe begins with the addresses of the API servers.
+            ("get", ("/apis/admissionregistration.k8s.io/v1", _)) => "served",
+            // Each probe begins with the addresses of the API servers, and so does each look at what they serve.
             ("get", ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", _)) => "addresses",
             ("patch", ("/apis/rempart.dev/v1alpha1/clearances/cluster", _)) => "renewal",
             // That of a level says until when it is accepted.
@@ -75,9 +76,9 @@ async fn assert_idle(world: &World, at_least: Duration) {
     }
     let probes = |made: &BTreeMap<_, Vec<String>>| made.get("addresses").map_or(0, Vec::len);
     let until_then = probes(&requests(world, from));
-    let made = wait_until("two probes since then", async || {
+    let made = wait_until("two probes since then, and as many looks at what is served", async || {
         let made = requests(world, from);
-        if probes(&made) >= until_then + 2 { Ok(made) } else { Err(made) }
+        if probes(&made) >= until_then + 4 && made.contains_key("served") { Ok(made) } else { Err(made) }
     })
     .await;
     let lengths: BTreeMap<_, _> = made.iter().map(|(kind, made)| (*kind, made.len())).collect();

@@ -119,6 +119,12 @@ impl World {
         }
     }
 
+    /// The exit code of an operator that has ended by itself.
+    pub fn ended(&mut self) -> Option<i32> {
+        assert!(!self.is_running(), "{}", self.log());
+        self.operator.take()?.wait().expect("it can be waited for").code()
+    }
+
     /// Asks the operator to end, and gives its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let mut operator = self.operator.take()?;
