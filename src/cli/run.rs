@@ -16,7 +16,7 @@ use super::{ANEW, Failure, UNREADABLE, USAGE};
 use crate::guard::{Grants, Reach};
 use crate::operator::{self, RunError, Terms};
 use crate::telemetry::{self, LogFormat, Metrics};
-use crate::{api, cluster, webhook};
+use crate::{cluster, webhook};
 
 /// How the operator runs.
 #[derive(Debug, clap::Args)]
@@ -149,22 +149,17 @@ pub(super) async fn run(arguments: &Arguments, started: Settings, file: Option<F
     let connected = cluster::connect(kubeconfig, context, arguments.apiservers.clone(), &instance);
     let (client, apiservers) = connected.await.map_err(|error| unreadable(&error))?;
     let reach = arguments.webhook_listen.0.map(|_| arguments.webhook_url.clone().map_or(Reach::Service, Reach::Url));
-    let host = tokio::select! {
-        host = cluster::host(&client, &arguments.namespace, arguments.node_labelers.clone(), arguments.grants, reach) => host.map_err(|error| unreadable(&error))?,
-        () = stop.cancelled() => return Ok(()),
-    };
-    info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = api::names::GROUP, "rempart starts");
-
+    let host = cluster::host(client.clone(), &arguments.namespace, arguments.node_labelers.clone(), arguments.grants, reach);
     let webhook = arguments.webhook_listen.0.map(|listen| webhook::Settings { listen, valid_for: arguments.webhook_certificates });
     let settings = operator::Settings { listen: arguments.listen.0, probe_every: arguments.probe_every, instance, terms, webhook, metrics };
-    let outcome = operator::run(client, apiservers, host, settings, stop).await;
+    let outcome = Box::pin(operator::run(client, apiservers, host, settings, stop)).await;
     #[cfg(feature = "otel")]
     logged.end().await;
     outcome.map_err(|error| Failure {
         code: match error {
             RunError::Listen(..) | RunError::Webhook(..) => USAGE,
             RunError::Upgraded(_) => ANEW,
-            RunError::Task(_) => UNREADABLE,
+            RunError::Connect(_) | RunError::Task(_) => UNREADABLE,
         },
         message: error.to_string(),
     })

@@ -77,25 +77,27 @@ pub async fn connect(
     Ok((Client::try_from(config).map_err(|error| unusable(&error))?, servers))
 }
 
-/// How long to wait before an API server that did not answer, or is busy, is asked again; after that, somebody should look.
-const AGAIN: [Duration; 4] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+/// How long to wait before an API server that did not answer, or is busy, is asked again; at first, and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
 
-/// Who the operator is, and what the API server serves.
+/// Who the operator is, and what the API server serves. One that does not answer is asked until it does: an end would only be followed by
+/// another start, and those are ever further apart.
 pub async fn host(
-    client: &Client,
+    client: Client,
     namespace: &str,
     node_labelers: Vec<String>,
     grants: Grants,
     webhook: Option<Reach>,
 ) -> Result<Host, ConnectError> {
-    let mut pauses = AGAIN.into_iter();
+    let mut pause = AGAIN.0;
     let (user, mutates) = loop {
-        match (ask(client).await, pauses.next()) {
-            (Err(error), Some(pause)) if error.may_pass() => {
+        match ask(&client).await {
+            Err(error) if error.may_pass() => {
                 warn!(%error, "asking again");
                 tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(AGAIN.1);
             }
-            (found, _) => break found?,
+            found => break found?,
         }
     };
     Ok(Host { user, namespace: namespace.to_owned(), mutates, webhook, node_labelers, grants })

@@ -17,7 +17,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, instrument, warn};
 
-use crate::cluster::{ApiServers, Authorities, LeaseStore, Mandate, World, Writer};
+use crate::api::names::GROUP;
+use crate::cluster::{ApiServers, Authorities, ConnectError, LeaseStore, Mandate, World, Writer};
 use crate::placement::epoch;
 use crate::plan::{Host, Plan, Planner, Snapshot};
 use crate::telemetry::{Metrics, Readiness, serve};
@@ -54,6 +55,9 @@ pub struct Settings {
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// It can not find out who it is.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The address is taken or not ours.
     #[error("cannot serve at {0}: {1}; choose another --listen")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -68,15 +72,28 @@ pub enum RunError {
     Task(String),
 }
 
-/// Runs until `stop`. Faults of the API server do not end it.
-pub async fn run(client: Client, apiservers: ApiServers, host: Host, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
+/// Runs until `stop`, once it is known on which `host`. Faults of the API server do not end it.
+pub async fn run(
+    client: Client,
+    apiservers: ApiServers,
+    host: impl Future<Output = Result<Host, ConnectError>>,
+    settings: Settings,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let metrics = settings.metrics.clone();
     let readiness = Readiness::default();
+    // Whoever waits for an API server is alive and not ready.
+    let mut endpoint = pin!(endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone()));
+    let host = tokio::select! {
+        host = host => host?,
+        served = &mut endpoint => return served,
+        () = stop.cancelled() => return Ok(()),
+    };
+    info!(version = env!("CARGO_PKG_VERSION"), user = host.user, mutates = host.mutates, group = GROUP, "rempart starts");
     let mut tasks = JoinSet::new();
     let lease = LeaseStore::new(client.clone(), &host.namespace, settings.terms.patience());
     let mandate = lease::stand(lease.clone(), settings.instance.clone(), settings.terms, &mut tasks);
     let (writer, telling) = Writer::new(client.clone(), settings.instance.clone(), metrics.clone(), mandate.clone());
-    let endpoint = endpoint(settings.listen, metrics.clone(), readiness.clone(), stop.clone());
     let (sight, seen) = watch::channel(None);
     let webhook = webhook(client.clone(), &host, &settings, seen, stop.clone());
     let operator =

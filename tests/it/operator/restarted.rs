@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{World, namespace, pod, qualified_cloud, restreint};
-use crate::cluster::{apply, wait_until};
+use crate::cluster::{apply, asked, wait_until};
 use crate::proxy::{Fault, On, Proxy};
 
 /// What the log says of a write that was made.
@@ -66,4 +66,21 @@ async fn without_its_crds_the_operator_waits_and_says_what_is_missing() {
     world.wait_for_log("kubectl apply --server-side -f crds/ -f deploy/").await;
     world.install().await;
     world.wait_for_log("the guard holds").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_starts_before_any_api_server_answers_is_alive_and_waits() {
+    let mut world = World::installed("early").await;
+    let proxy = Proxy::start(&world.cluster).await;
+    world.speak_to(&proxy.url());
+    let away = proxy.spoil(On::requests("."), |_| true, Fault::Status(503));
+    world.launch();
+    // An end would be followed by starts that are ever further apart.
+    wait_until("it has asked for half a minute", async || if proxy.spoilt(away) > 6 { Ok(()) } else { Err(world.log()) }).await;
+    assert!(world.is_running(), "{}", world.log());
+    assert_eq!(asked(&world.log(), "/healthz").await.0, 200);
+    assert_eq!(asked(&world.log(), "/readyz").await.0, 503);
+    proxy.heal();
+    world.wait_for_log("the guard holds").await;
+    assert_eq!(asked(&world.log(), "/readyz").await.0, 200);
 }
