@@ -189,12 +189,18 @@ async fn bind(client: &Client, resource: &str, node: &str) -> Answer {
 }
 
 async fn create_pod(client: &Client, node: Option<&str>) -> Answer {
+    // Within Pod Security `restricted` and usual quotas, so that nobody but a policy of ours has anything against it.
+    let little = json!({"cpu": "1m", "memory": "1Mi"});
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "canary"},
         "spec": {
             "nodeName": node,
             "automountServiceAccountToken": false,
-            "containers": [{"name": "canary", "image": "canary", "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m", "memory": "1Mi"}}}],
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "canary", "image": "canary", "resources": {"requests": little, "limits": little},
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
         },
     });
     ask(client, &format!("/api/v1/namespaces/{CANARY}/pods"), &pod).await

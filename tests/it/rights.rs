@@ -11,8 +11,8 @@ use rempart::guard::{AdmissionObject, Settings, policies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::{apply, send, try_apply, wait_until, yaml};
-use crate::operator::world::World;
+use crate::cluster::{apply, expect_refused, send, try_apply, wait_until, yaml};
+use crate::operator::world::{World, merged, pod};
 
 /// Whose rights they are.
 pub const OPERATOR: &str = "system:serviceaccount:rempart-system:rempart";
@@ -227,6 +227,22 @@ async fn the_clearance_is_made_by_who_may_create_it() {
     .await;
     world.patch(path, json!({"rules": role["rules"]})).await;
     wait_until("it can be made", async || try_apply(&operator, &clearance).await).await;
+}
+
+/// Whoever has the operator's token can make pods in the namespace of its probe, which is no way to a node.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_may_make_for_its_probe_reaches_no_node() {
+    let world = World::installed("rights-probe").await;
+    let operator = world.cluster.user(OPERATOR, &["system:serviceaccounts", "system:authenticated"]).await;
+    let wrong = |spec: Value| merged(pod("way-out"), json!({"spec": spec}));
+    for spec in [
+        json!({"hostPID": true}),
+        json!({"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}),
+        json!({"containers": [{"name": "c", "image": "i", "securityContext": {"privileged": true}}]}),
+    ] {
+        let made = send(&operator, Method::POST, "/api/v1/namespaces/rempart-canary/pods", Some(&wrong(spec))).await.unwrap();
+        expect_refused(&made, "violates PodSecurity \"restricted:latest\"");
+    }
 }
 
 /// Why the operator may `create` a lease that it only updates; and it may create no other.
