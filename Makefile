@@ -70,6 +70,7 @@ soak: $(CLUSTER) otel ## what takes long: every test that `make test` leaves out
 
 bench: $(CLUSTER) ## what Rempart costs and how fast it is, into benches/results/; on a machine that does nothing else
 	@$(CLUSTER) build
+	@KUBERNETES_VERSION=1.35.4 $(CLUSTER) build
 	@scripts/bench
 
 sbom: ## what is in the program, as CycloneDX: target/release/rempart_bin.cdx.json

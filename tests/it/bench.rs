@@ -8,6 +8,7 @@ mod large;
 mod plan;
 mod start;
 mod storage;
+mod webhook;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -19,7 +19,7 @@ pub(super) struct Contender<'a> {
 }
 
 impl<'a> Contender<'a> {
-    fn new(client: &'a Client, namespace: &'static str, pod: Value) -> Self {
+    pub(super) fn new(client: &'a Client, namespace: &'static str, pod: Value) -> Self {
         Self::of(client, format!("/api/v1/namespaces/{namespace}/pods"), pod)
     }
 
@@ -56,7 +56,7 @@ pub(super) async fn compete<const N: usize>(mut contenders: [Contender<'_>; N]) 
     contenders.map(|contender| median(contender.times).as_secs_f64() * 1e3)
 }
 
-fn carrying() -> Value {
+pub(super) fn carrying() -> Value {
     merged(pod("p"), json!({"spec": {"nodeSelector": {"rempart.node-restriction.kubernetes.io/restreint": "cleared"}}}))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn unlike(report: &mut Report, without: Contender<'_>, with: Co
     unlike
 }
 
-async fn ready(client: &Client, namespaces: &[&str]) {
+pub(super) async fn ready(client: &Client, namespaces: &[&str]) {
     for namespace in namespaces {
         let path = format!("/api/v1/namespaces/{namespace}/pods");
         wait_until("pods can be created", async || dry_run(client, &path, &pod("p")).await.accepted()).await;
