@@ -65,7 +65,7 @@ async fn a_sync_waits_for_what_is_new_fails_on_what_is_wrong_and_never_hangs_on_
 
     for (path, wrong, right) in [
         (CLOUD, json!({"timeZone": "Europe/Pariss"}), json!({"timeZone": "Europe/Paris"})),
-        (LEVEL, json!({"extends": ["nosuch"]}), json!({"extends": []})),
+        (LEVEL, json!({"extends": ["restreint"]}), json!({"extends": []})),
         (DECLARATION, json!({"timeZone": "Europe/Pariss"}), json!({"timeZone": "Europe/Paris"})),
     ] {
         world.patch(path, json!({"spec": wrong})).await;
