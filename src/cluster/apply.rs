@@ -15,7 +15,7 @@ use futures::StreamExt;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod, ResourceQuota};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
@@ -275,6 +275,11 @@ fn manager() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
+/// What goes with a write of a whole object.
+fn whole() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
 /// A deletion of this very object, and of no other of its name.
 fn only(uid: String) -> DeleteParams {
     DeleteParams { preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }), ..DeleteParams::default() }
@@ -283,9 +288,13 @@ fn only(uid: String) -> DeleteParams {
 /// An object that is gone, or that is another one by now, needs nothing any more: the watch brings what is there instead.
 fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), WriteError> {
     match result {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() || is_another(&status) => Ok(()),
+        Err(kube::Error::Api(status)) if is_gone(&status) || is_another(&status) => Ok(()),
         other => Ok(other.map(drop)?),
     }
+}
+
+fn is_gone(status: &Status) -> bool {
+    status.is_not_found() || status.is_conflict()
 }
 
 /// Whether a patch was refused because of the uid in it, which is that of an object that is gone. Of a test that failed the API server says no more

@@ -1,11 +1,11 @@
 //! Writing policies and bindings: in place, never by deleting first.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{ApiResource, DynamicObject, Patch, PostParams};
+use kube::api::{ApiResource, DynamicObject, Patch};
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use super::{WriteError, Writer, gone_is_fine, manager, only};
+use super::{WriteError, Writer, gone_is_fine, manager, only, whole};
 use crate::api::names::{FIELD_MANAGER, GUARD};
 use crate::api::reasons::Reason;
 use crate::guard::{AdmissionObject, Kind};
@@ -46,9 +46,9 @@ impl Writer {
             let found = api.get_opt(&name).await?;
             let editor = found.as_ref().filter(|found| found.data[field] != expected).and_then(edited_by);
             let written = match found {
-                Some(found) => api.replace(&name, &params(), &in_place_of(found, &ours)).await,
+                Some(found) => api.replace(&name, &whole(), &in_place_of(found, &ours)).await,
                 None if made_by_apply => api.patch(&name, &manager().force(), &Patch::Apply(&ours)).await,
-                None => api.create(&params(), &ours).await,
+                None => api.create(&whole(), &ours).await,
             };
             match written {
                 Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
@@ -69,15 +69,7 @@ impl Writer {
         if !deleted {
             return gone_is_fine(api.delete(name, &only(uid)).await);
         }
-        let mut tries = 1;
-        while let Some(mut found) = api.get_opt(name).await?.filter(|found| found.uid().as_ref() == Some(&uid)) {
-            found.finalizers_mut().retain(|finalizer| finalizer != GUARD);
-            match api.replace(name, &params(), &found).await {
-                Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
-                other => return Ok(other.map(drop)?),
-            }
-        }
-        Ok(())
+        Ok(release(&api, name, &uid, GUARD).await?)
     }
 
     fn admission(&self, kind: Kind) -> Api<DynamicObject> {
@@ -108,8 +100,19 @@ pub(in crate::cluster) fn resource_of(kind: Kind) -> ApiResource {
     }
 }
 
-fn params() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+/// Takes a finalizer off this very object, and leaves those of others.
+pub(super) async fn release(api: &Api<DynamicObject>, name: &str, uid: &str, finalizer: &str) -> Result<(), kube::Error> {
+    let mut tries = 1;
+    while let Some(mut found) = api.get_opt(name).await?.filter(|found| found.uid().as_deref() == Some(uid)) {
+        found.finalizers_mut().retain(|found| found != finalizer);
+        match api.replace(name, &whole(), &found).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() && tries < TRIES => tries += 1,
+            Err(kube::Error::Api(status)) if status.is_not_found() => break,
+            // Another conflict is none that it is gone: the finalizer is still there.
+            other => return other.map(drop),
+        }
+    }
+    Ok(())
 }
 
 /// The field manager, other than the operator, that last wrote an object.

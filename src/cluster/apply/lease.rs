@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::said;
-use crate::api::names::FIELD_MANAGER;
+use super::{said, whole};
 use crate::cluster::follow::{ANSWER, Seen, Selection, follow};
 
 /// Its name.
@@ -102,9 +101,8 @@ impl LeaseStore {
             ..ObjectMeta::default()
         };
         let lease = Lease { metadata, spec: Some(spec) };
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         // A lease is made by writing it, too: `create` can be granted for this name alone.
-        let written = timeout(self.patience, self.api.replace(LEASE, &params, &lease)).await.map_err(|_| LeaseError::TimeOut)?;
+        let written = timeout(self.patience, self.api.replace(LEASE, &whole(), &lease)).await.map_err(|_| LeaseError::TimeOut)?;
         written.map_err(|error| match error {
             kube::Error::Api(status) if status.is_conflict() || needs_a_version(found, status.code) => LeaseError::Conflict,
             error => LeaseError::Refused(error),

@@ -3,22 +3,19 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
 use tokio::time::timeout;
 
-use super::admission::resource_of;
+use super::admission::{release, resource_of};
 use super::webhook::webhook_configurations;
-use super::{manager, only, said};
+use super::{is_gone, only, said};
 use crate::api::SensitivityLevel;
 use crate::api::names::{FIELD_MANAGER, GUARD, LEVEL_IN_USE, MANAGED_BY, QUOTA};
 use crate::guard::{Kind, WEBHOOK};
 
-/// How long one request may take.
+/// How long one request may take, or those that take a finalizer off.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often an object is tried again that somebody else writes at the same time.
-const TRIES: usize = 5;
 
 /// Something that guards a cluster, whether or not an operator runs.
 pub struct Guarding {
@@ -112,30 +109,14 @@ impl Guarding {
         if self.part != Part::Hold {
             match in_time(self.api.delete(&name, &only(uid.clone()))).await {
                 // It is gone, or another one by now.
-                Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {}
+                Err(RemovalError::Refused(kube::Error::Api(status))) if is_gone(&status) => {}
                 other => drop(other?),
             }
         }
         match finalizer {
-            Some(finalizer) => self.release(&name, &uid, finalizer).await,
+            Some(finalizer) => in_time(release(&self.api, &name, &uid, finalizer)).await,
             None => Ok(()),
         }
-    }
-
-    /// Takes a finalizer off, and leaves those of others.
-    async fn release(&self, name: &str, uid: &str, finalizer: &str) -> Result<(), RemovalError> {
-        let mut tries = 1;
-        while let Some(found) = in_time(self.api.get_metadata_opt(name)).await?.filter(|found| found.uid().as_deref() == Some(uid)) {
-            let kept: Vec<&String> = found.finalizers().iter().filter(|found| *found != finalizer).collect();
-            let patch = json!({"metadata": {"resourceVersion": found.resource_version(), "finalizers": kept}});
-            match in_time(self.api.patch_metadata(name, &manager(), &Patch::Merge(patch))).await {
-                Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_conflict() && tries < TRIES => tries += 1,
-                // Another write in between leaves it in force: nothing was released.
-                Err(RemovalError::Refused(kube::Error::Api(status))) if status.is_not_found() => return Ok(()),
-                other => return other.map(drop),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use kube::core::Status;
 use kube::{Api, Resource};
 use serde_json::{Value, json};
 
-use super::{WriteError, Writer, gone_is_fine, is_another, manager, only};
+use super::{WriteError, Writer, gone_is_fine, is_another, manager, only, whole};
 use crate::api::names::{FIELD_MANAGER, MANAGED_BY, QUOTA};
 use crate::plan::Replaced;
 
@@ -34,11 +34,10 @@ impl Writer {
             object["metadata"]["annotations"] = json!({DEFAULT: "true"});
         }
         let class: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-        let params = |dry_run| PostParams { dry_run, field_manager: manager().field_manager };
         if let Some(replaced) = replaces {
             // Perhaps it was not what is there that forbade it: then what is there is better than nothing. That the name is taken is the
             // last thing that the API server finds.
-            match classes.create(&params(true), &class).await {
+            match classes.create(&PostParams { dry_run: true, ..whole() }, &class).await {
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
                 tried => drop(tried?),
             }
@@ -47,7 +46,7 @@ impl Writer {
             }
             gone_is_fine(classes.delete(name, &only(replaced.uid)).await)?;
         }
-        classes.create(&params(false), &class).await?;
+        classes.create(&whole(), &class).await?;
         self.defaults().remove(name);
         Ok(())
     }

@@ -141,7 +141,7 @@ async fn what_others_write_all_the_time_is_not_said_to_be_removed() {
     assert_eq!(world.terminate(), Some(0));
     let proxy = Proxy::start(&world.cluster).await;
     let remover = elsewhere(&account(&world, "remover", Some("cluster-admin")).await, &proxy.url());
-    let held = "^PATCH .*/(sensitivitylevels/restreint|validatingadmissionpolicybindings/rempart-pod)[?]";
+    let held = "^PUT .*/(sensitivitylevels/restreint|validatingadmissionpolicybindings/rempart-pod)[?]";
     proxy.spoil(On::requests(held), |_| true, Fault::Status(409));
     let excused = world.cluster.history().excuse();
     let said = uninstall_as(&world, &remover).expect_err("two were not removed");
