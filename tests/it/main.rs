@@ -15,6 +15,7 @@ mod history;
 mod house;
 mod kstatus;
 mod mounted;
+mod objects;
 mod operator;
 mod proxy;
 mod rights;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::admission::{Contender, compete, unlike};
 use super::{Report, dry_run};
 use crate::cluster::{Cluster, PATIENCE, apply, send, wait_for, wait_until};
+use crate::objects::class;
 use crate::operator::world::{World, merged, namespace, qualified_cloud, restreint};
 use crate::rights::OPERATOR;
 
@@ -27,10 +28,6 @@ fn claim(class: Option<&str>) -> Value {
     let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
     let named = class.map_or_else(|| json!({}), |class| json!({"storageClassName": class}));
     json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": merged(spec, named)})
-}
-
-fn class(name: &str) -> Value {
-    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": "csi.other.example"})
 }
 
 fn cloud() -> Value {
@@ -55,7 +52,7 @@ async fn bench_storage() {
     let (without, guarded) = (Cluster::start("bench-no-storage", &[]), Cluster::start("bench-storage", &[]));
     let (bare, with) = (without.admin().await, guarded.admin().await);
     for client in [&bare, &with] {
-        apply(client, &[namespace("plain", None), class("standard")]).await;
+        apply(client, &[namespace("plain", None), class("standard", "csi.other.example")]).await;
         ready(client, "plain", &[Some("standard"), None]).await;
     }
     let contender = |client, namespace, class| Contender::of(client, claims_of(namespace), claim(class));
@@ -88,7 +85,7 @@ async fn bench_storage() {
 
 /// A class comes and goes where there are 200 others and 500 namespaces that it is closed to.
 async fn quotas(world: &World, report: &mut Report) {
-    let classes: Vec<Value> = (2..CLASSES).map(|number| class(&format!("class-{number}"))).collect();
+    let classes: Vec<Value> = (2..CLASSES).map(|number| class(&format!("class-{number}"), "csi.other.example")).collect();
     apply(&world.admin, &classes).await;
     for space in 0..SPACES - 1 {
         apply(&world.admin, &[namespace(&format!("secret-{space}"), Some("restreint"))]).await;
@@ -101,7 +98,7 @@ async fn quotas(world: &World, report: &mut Report) {
         let from = world.cluster.audited(OPERATOR).len();
         let begin = Timestamp::now();
         if comes {
-            apply(&world.admin, &[class("new")]).await;
+            apply(&world.admin, &[class("new", "csi.other.example")]).await;
         } else {
             world.delete(&format!("{STORAGE_CLASSES}/new")).await;
         }

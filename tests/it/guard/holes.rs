@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::cases::{Case, cases};
 use super::world::{Clients, Visit, Who, World, clearance, guard, holds, namespace, start};
 use crate::cluster::{Cluster, api_of, apply, expect_refused, send, wait_until};
+use crate::objects::claim;
 
 static DISTURBED: World = World::new(|| start("guard-disturbed"));
 
@@ -318,11 +319,6 @@ fn pod(namespace: &str, name: &str) -> Value {
 }
 
 const VOLUMES: &str = "/api/v1/persistentvolumes?dryRun=All";
-
-fn claim(namespace: &str, name: &str, class: &str) -> Value {
-    let spec = json!({"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
-    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
-}
 
 /// A volume that is reserved for a claim.
 fn volume(class: &str, namespace: &str) -> Value {

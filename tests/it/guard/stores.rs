@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::open::{CLEARED, into, pods};
 use super::world::{Clients, QUIET, Who, namespace};
 use crate::cluster::{Cluster, apply, expect_refused, send, wait_until};
+use crate::objects::claim;
 
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 
@@ -233,11 +234,6 @@ async fn runs_on(client: &Client, namespace: &str, pod: &str, nodes: &[&str]) {
     })
     .await;
     assert!(nodes.contains(&node.as_str()), "{namespace}/{pod} runs on {node}");
-}
-
-fn claim(namespace: &str, name: &str, class: &str) -> Value {
-    let spec = json!({"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
-    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 }
 
 /// A volume, reserved for a claim if one is named.

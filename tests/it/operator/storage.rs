@@ -4,20 +4,10 @@ use serde_json::{Value, json};
 
 use super::world::{World, condition, merged, namespace, plain_cloud, qualified_cloud, restreint};
 use crate::cluster::{apply, try_apply, wait_until};
+use crate::objects::{claim, class};
 use crate::proxy::{Fault, On, Proxy};
 
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
-
-fn class(name: &str, provisioner: &str) -> Value {
-    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": provisioner})
-}
-
-fn claim(namespace: &str, name: &str, class: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": namespace},
-        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": "40Gi"}}},
-    })
-}
 
 fn with_storage(mut cloud: Value, storage: Value) -> Value {
     cloud["spec"]["storage"] = storage;
@@ -217,7 +207,7 @@ async fn a_claim_from_before_is_counted_and_said_to_move_and_a_quota_is_put_back
     .await;
     let cloud = with_storage(qualified_cloud("snc"), json!([{"name": "block", "provisioner": "csi.snc.example"}]));
     apply(&world.admin, &[cloud, restreint(), namespace("emr", Some("restreint"))]).await;
-    let text = "1 claim with 40Gi on storage that is not cleared for restreint: emr/old (40Gi): class standard belongs to no trusted cloud, restreint requires one; classes that could take it: snc-block";
+    let text = "1 claim with 1Gi on storage that is not cleared for restreint: emr/old (1Gi): class standard belongs to no trusted cloud, restreint requires one; classes that could take it: snc-block";
     let level = world.wait_condition("sensitivitylevels/restreint", "MigrationRequired", "True", text).await;
     assert_eq!(level["status"]["claims"], json!({"compliant": 0, "violating": 1, "unknown": 0}));
     world.get("/api/v1/namespaces/emr/persistentvolumeclaims/old").await.expect("nothing is deleted");

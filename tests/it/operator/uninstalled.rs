@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, elsewhere, interne, namespace, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{Answer, apply, ran, send, wait_until};
+use crate::objects::{claim, class};
 use crate::proxy::{Fault, On, Proxy};
 
 /// The script that the README gives after these words.
@@ -41,16 +42,9 @@ async fn is_refused_elsewhere(world: &World) {
 
 const QUOTA: &str = "/api/v1/namespaces/secret/resourcequotas/rempart-classes";
 
-fn class() -> Value {
-    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}, "provisioner": "csi.other.example"})
-}
-
-/// An attempt at a claim of that class.
-async fn claim(world: &World) -> Answer {
-    let claim = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
-        "spec": {"storageClassName": "standard", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    });
+/// An attempt at a claim of a class that is no cloud's.
+async fn claimed(world: &World) -> Answer {
+    let claim = claim("secret", "data", "standard");
     send(&world.admin, Method::POST, "/api/v1/namespaces/secret/persistentvolumeclaims?dryRun=All", Some(&claim))
         .await
         .expect("the API server answers")
@@ -70,9 +64,9 @@ async fn what_the_readme_says_removes_it_and_it_can_be_installed_again() {
 
     let crds = world.cluster.shell("kubectl delete -f crds/ --wait=false");
     assert!(crds.as_ref().is_err_and(|said| said.contains("uninstall rempart first")), "{crds:?}");
-    apply(&world.admin, &[class()]).await;
+    apply(&world.admin, &[class("standard", "csi.other.example")]).await;
     wait_until("its claims are closed to the class of no cloud", async || {
-        let said = claim(&world).await.refusal();
+        let said = claimed(&world).await.refusal();
         if said.contains("storage class standard is not cleared") && world.get(QUOTA).await.is_ok() { Ok(()) } else { Err(said) }
     })
     .await;
@@ -100,7 +94,7 @@ async fn what_the_readme_says_removes_it_and_it_can_be_installed_again() {
     let mut anywhere = pod("anywhere");
     anywhere["spec"]["nodeName"] = "aws-1".into();
     wait_until("nothing is refused any more", async || world.create_pod("secret", &anywhere).await.accepted()).await;
-    wait_until("nor any claim", async || claim(&world).await.accepted()).await;
+    wait_until("nor any claim", async || claimed(&world).await.accepted()).await;
     assert_eq!(with_rempart(&world, "rempart uninstall").as_deref(), Ok("nothing of Rempart guards this cluster\n"));
 
     drop(excused);
