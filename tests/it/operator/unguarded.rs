@@ -26,7 +26,7 @@ async fn a_policy_of_somebody_else_that_refuses_the_probe_is_named_and_proves_no
     world.launch_with(&["--probe-every", "1s"]);
     apply(&world.admin, &[qualified_cloud("snc"), restreint()]).await;
     world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "was seen to refuse").await;
-    let all = json!({"apiGroups": ["", "rempart.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["*", "*/*"]});
+    let all = json!({"apiGroups": ["", "rempart.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["pods", "pods/binding", "bindings", "persistentvolumeclaims", "datadeclarations"]});
     let object = |kind: &str, spec| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "company-rule"}, "spec": spec});
     let policy = object(
         "ValidatingAdmissionPolicy",
