@@ -17,5 +17,5 @@ pub use apply::{
 pub use connect::{ConnectError, connect, host};
 pub use mandate::{Mandate, Standing};
 pub use observe::World;
-pub use probe::{Adding, Aim, probe};
+pub use probe::{Adding, Aim, Found, probe};
 pub use served::served;

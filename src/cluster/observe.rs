@@ -128,14 +128,17 @@ impl World {
         self.state().snapshot.host.mutates
     }
 
-    /// Keeps what a probe found, and which policies it has seen in use; says whether that is something else than last time.
-    pub fn record_probe(&self, probe: Probe, seen: Versions) -> bool {
+    /// Keeps what a probe found, and which policies it has seen in use, by all API servers or by those that could be asked; says whether what it
+    /// found is something else than last time.
+    pub fn record_probe(&self, probe: Probe, seen: Versions, unasked: bool) -> bool {
         let mut turned = false;
         self.update(|snapshot| {
             turned = snapshot.probe.as_ref() != Some(&probe);
-            let news = matches!(probe.outcome, Outcome::Holds(_)) && snapshot.in_use != seen;
+            // Who was asked once need not be asked again before the rest goes.
+            let unasked = unasked && (snapshot.unasked || snapshot.in_use != seen);
+            let news = matches!(probe.outcome, Outcome::Holds(_)) && (snapshot.in_use != seen || snapshot.unasked != unasked);
             if news {
-                snapshot.in_use = seen;
+                (snapshot.in_use, snapshot.unasked) = (seen, unasked);
             }
             snapshot.probe = Some(probe);
             turned || news

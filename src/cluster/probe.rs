@@ -58,6 +58,17 @@ enum Seen {
     Unreached(String),
 }
 
+/// What a probe found.
+#[derive(Debug)]
+pub struct Found {
+    /// The outcome; as an error, one that may be another in a moment.
+    pub outcome: Result<Outcome, Outcome>,
+    /// Who was seen to add what is missing: the least of what all API servers do.
+    pub adding: Adding,
+    /// Whether an API server that is known could not be asked.
+    pub unasked: bool,
+}
+
 /// Who adds what manifests lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Adding {
@@ -70,13 +81,12 @@ pub enum Adding {
 }
 
 /// Asks every API server to let pods and claims of a sensitive namespace onto nodes and storage that are not cleared, which policies it uses, and to
-/// bind a pod to the node that only the present Clearance clears. As an error, what may be another in a moment. And who was seen to add what is
-/// missing: the least of what all of them do.
+/// bind a pod to the node that only the present Clearance clears.
 #[instrument(level = "debug", skip_all, ret(level = "debug"))]
-pub async fn probe(servers: &ApiServers, aim: &Aim) -> (Result<Outcome, Outcome>, Adding) {
+pub async fn probe(servers: &ApiServers, aim: &Aim) -> Found {
     let each = match servers.each().await {
         Ok(each) => each,
-        Err(error) => return (Err(Outcome::Unclear(said(&error))), Adding::None),
+        Err(error) => return Found { outcome: Err(Outcome::Unclear(said(&error))), adding: Adding::None, unasked: true },
     };
     let seen = each.clients.iter().map(async |(address, client)| {
         let seen = tokio::time::timeout(PATIENCE, one(client, aim)).await;
@@ -85,7 +95,8 @@ pub async fn probe(servers: &ApiServers, aim: &Aim) -> (Result<Outcome, Outcome>
     let seen = futures::future::join_all(seen).await;
     let adding = seen.iter().filter_map(|(_, seen)| if let Seen::Holds(adding) = seen { Some(*adding) } else { None }).min();
     let adding = adding.unwrap_or(Adding::None);
-    (together(&seen, each.may_be_more, adding), adding)
+    let unasked = seen.iter().any(|(_, seen)| matches!(seen, Seen::Unreached(_)));
+    Found { outcome: together(&seen, each.may_be_more, adding), adding, unasked }
 }
 
 fn together(seen: &[(&str, Seen)], may_be_more: bool, adding: Adding) -> Result<Outcome, Outcome> {

@@ -20,7 +20,7 @@ pub(super) struct Upkeep {
     pub(super) write: Vec<AdmissionObject>,
     /// Whether every one that should be there was seen in use as it is, but for what changes with the fleet.
     pub(super) text_in_use: bool,
-    /// Those that are no longer needed. Empty until the others were seen in use.
+    /// Those that are no longer needed. Empty until the others were seen in use everywhere.
     retire: Vec<Step>,
     epoch: Epoch,
     /// What makes API servers name the epoch, as far as it is missing.
@@ -72,7 +72,7 @@ impl Upkeep {
         let in_use = write.is_empty() && unseen.is_empty();
         let text_in_use = unseen.iter().all(|key| of_the_fleet.contains(*key));
         let superfluous: Vec<&Stored> =
-            ours().filter(|(key, _)| in_use && !needed.contains(*key)).map(|(_, stored)| stored.as_ref()).collect();
+            ours().filter(|(key, _)| in_use && !snapshot.unasked && !needed.contains(*key)).map(|(_, stored)| stored.as_ref()).collect();
         let bound = superfluous.iter().any(|stored| !stored.kind.is_policy());
         let next = superfluous.into_iter().filter(|stored| !(bound && stored.kind.is_policy()) && (stored.held || !stored.deleting));
         let retire = next.map(|stored| Step::RetireAdmission {

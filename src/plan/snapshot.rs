@@ -56,8 +56,11 @@ pub struct Snapshot {
     pub webhooks: Table<StoredWebhook>,
     /// Certificate authorities of the replicas' webhooks, in PEM, by the `namespace/name` of what publishes them.
     pub authorities: Table<Vec<String>>,
-    /// Policies and bindings, by `Kind/name`, in the version in which every API server was last seen to use them.
+    /// Policies and bindings, by `Kind/name`, in the version in which every API server that could be asked was last seen to use
+    /// them.
     pub in_use: Versions,
+    /// Whether an API server could not be asked for that: what is no longer needed stays meanwhile.
+    pub unasked: bool,
     /// Who and where the operator is.
     pub host: Host,
     /// What the last probe found.

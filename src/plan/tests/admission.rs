@@ -126,6 +126,18 @@ fn what_reports_on_levels_that_are_not_enforced_comes_and_goes_with_them_and_wha
     assert_eq!(keys(&enforced.probed().settle(now())), first);
 }
 
+#[test]
+fn what_is_no_longer_needed_stays_while_an_api_server_could_not_be_asked() {
+    let mut world = hospital().settle(now()).probed().settle(now());
+    let key = "ValidatingAdmissionPolicyBinding/rempart-bind";
+    world.delete_admission(key, false);
+    let mut world = world.settle(now()).probed();
+    world.0.unasked = true;
+    assert!(world.0.admission[key].deleting && plan(&world.0, now()).steps.is_empty(), "the other stands beside it, and nothing goes");
+    world.0.unasked = false;
+    assert!(!world.settle(now()).0.admission.get(key).is_some_and(|stored| stored.deleting), "and now it goes");
+}
+
 /// The text of a policy names namespaces, and a binding leaves those to it: in between, one that is made again would be nobody's.
 #[test]
 fn a_namespace_that_the_text_forgets_is_a_parameter_before() {
