@@ -164,7 +164,8 @@ fn left(world: &World) -> BTreeMap<String, Value> {
             let says = !label.contains("part-of") && name != "rempart-epoch" && metadata["deletionTimestamp"].is_null();
             let spec =
                 if says { [&object["spec"], &object["provisioner"], &object["data"]].into_iter().cloned().collect() } else { Value::Null };
-            found.insert(format!("{kind}/{}/{name}", text(&metadata["namespace"])), spec);
+            // Ours may carry both labels: what it says is known from the first.
+            found.entry(format!("{kind}/{}/{name}", text(&metadata["namespace"]))).or_insert(spec);
         }
     }
     found
