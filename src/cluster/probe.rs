@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What an administrator does when the probe itself is refused.
 const INSTALL: &str = "install the namespace rempart-canary and its role (kubectl apply --server-side -f deploy/)";
 
+/// How the API server names the policy that refused.
+const POLICY: &str = "ValidatingAdmissionPolicy '";
+
 /// What one request was answered.
 enum Answer {
     /// Admission let it pass.
@@ -253,6 +256,8 @@ async fn ask_once(client: &Client, path: &str, body: &Value) -> Answer {
             _ if status.message.contains("failed to find resource referenced by paramKind") => {
                 Answer::Unclear("the API server has just started and has not found the Clearance yet".to_owned())
             }
+            // A policy that gives no reason refuses by 422.
+            _ if status.message.contains(POLICY) => refused(&status.message),
             403 => refused(&status.message),
             code @ (429 | 500..) => Answer::Busy(format!("{} ({code})", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
@@ -263,7 +268,7 @@ async fn ask_once(client: &Client, path: &str, body: &Value) -> Answer {
 
 /// What a refusal says. Of several policies that refuse, the API server names the first: another that refuses everything proves nothing of ours.
 fn refused(message: &str) -> Answer {
-    match message.split_once("ValidatingAdmissionPolicy '") {
+    match message.split_once(POLICY) {
         Some((_, named)) if named.starts_with("rempart-") => Answer::Refused(message.to_owned()),
         Some(_) => Answer::Unclear(format!("another policy refuses the probe: exempt namespace {CANARY} from it: {message}")),
         None => Answer::Unclear(format!("{message}: {INSTALL}")),
