@@ -12,7 +12,7 @@ mod webhook;
 
 pub use epoch::{EPOCH, answer, epoch};
 pub use literals::without_stale_exceptions;
-pub use mutate::{Facts, Mutation, mutate};
+pub use mutate::{Facts, Mutation, Object, mutate};
 pub use policies::{AdmissionObject, Grants, Kind, Settings, constant_text, digest, policies, with_data};
 pub use slots::{FIRST, PolicySet, Slot, sets};
 pub use webhook::{Reach, SERVICE, WEBHOOK, webhook};

@@ -3,14 +3,18 @@
 //! Each of these does what the policy of its name does in `policies/*.yaml`, conditions included, and a test on a real API server holds the two
 //! against each other. Comfort, like them: whatever is added here, a validation demands.
 
+mod object;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::api::names::{CLASS_ANNOTATION, CLEARED, DECLARED_BY, NODE_CLOUD, SENSITIVITY, clearance_label};
+use crate::api::names::{CLEARED, DECLARED_BY, NODE_CLOUD, SENSITIVITY, clearance_label};
 use crate::api::values::ShortText;
 use crate::api::{ClearanceSpec, DataDeclarationSpec};
+pub use object::Object;
+use object::{Managed, Term, Texts};
 
 /// One of the mutating policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +69,7 @@ pub struct Facts<'a> {
 }
 
 /// What `mutation` does to `object`, as the operations of a JSON patch; none if there is nothing to do.
-pub fn mutate(mutation: Mutation, object: &Value, facts: &Facts<'_>) -> Vec<Value> {
+pub fn mutate(mutation: Mutation, object: &Object, facts: &Facts<'_>) -> Vec<Value> {
     match mutation {
         Mutation::PodSelector => pod_selector(object, facts),
         Mutation::PodSelectorRaised => pod_selector_raised(object),
@@ -76,66 +80,69 @@ pub fn mutate(mutation: Mutation, object: &Value, facts: &Facts<'_>) -> Vec<Valu
     }
 }
 
-fn pod_selector(pod: &Value, facts: &Facts<'_>) -> Vec<Value> {
+fn pod_selector(pod: &Object, facts: &Facts<'_>) -> Vec<Value> {
     let Some(clearance) = facts.clearance else { return Vec::new() };
     let known = clearance.namespaces.get(facts.namespace).map(|level| clearance_label(level));
-    if known.is_some_and(|key| !pod["spec"]["nodeSelector"][key].is_null()) {
+    if known.is_some_and(|key| found(pod.spec.node_selector.as_ref(), &key).is_some()) {
         return Vec::new();
     }
     with_selectors(pod, "/spec", [facts.level])
 }
 
-fn pod_selector_raised(pod: &Value) -> Vec<Value> {
+fn pod_selector_raised(pod: &Object) -> Vec<Value> {
     let level = label(pod, SENSITIVITY);
-    if pod["spec"]["nodeSelector"][clearance_label(level)].is_null() { with_selectors(pod, "/spec", [level]) } else { Vec::new() }
+    let there = found(pod.spec.node_selector.as_ref(), &clearance_label(level)).is_some();
+    if there { Vec::new() } else { with_selectors(pod, "/spec", [level]) }
 }
 
-fn daemon_set_selector(set: &Value, facts: &Facts<'_>) -> Vec<Value> {
-    let levels = BTreeSet::from([facts.level, label(&set["spec"]["template"], SENSITIVITY)]);
-    with_selectors(set, "/spec/template/spec", levels.difference(&facts.unenforced).copied())
+fn daemon_set_selector(set: &Object, facts: &Facts<'_>) -> Vec<Value> {
+    let nothing = Object::default();
+    let template = set.spec.template.as_deref().unwrap_or(&nothing);
+    let levels = BTreeSet::from([facts.level, label(template, SENSITIVITY)]);
+    with_selectors(template, "/spec/template/spec", levels.difference(&facts.unenforced).copied())
 }
 
-/// The selector of each level that the pod spec at `place` does not ask for; nothing of what it asks for is lost.
-fn with_selectors<'a>(object: &Value, place: &str, levels: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
-    let selector = object.pointer(place).map_or(&Value::Null, |spec| &spec["nodeSelector"]);
+/// The selector of each level that `pod`, whose spec is at `place`, does not ask for; nothing of what it asks for is lost.
+fn with_selectors<'a>(pod: &Object, place: &str, levels: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
+    let selector = pod.spec.node_selector.as_ref();
     let keys = levels.into_iter().filter(|level| !level.is_empty()).map(clearance_label);
-    let missing: Vec<String> = keys.filter(|key| text(&selector[key]).is_empty()).collect();
+    let missing: Vec<String> = keys.filter(|key| found(selector, key).unwrap_or_default().is_empty()).collect();
     if missing.is_empty() {
         return Vec::new();
     }
     let place = format!("{place}/nodeSelector");
-    let map = selector.is_null().then(|| add(&place, json!({})));
+    let map = selector.is_none().then(|| add(&place, json!({})));
     map.into_iter().chain(missing.iter().map(|key| add(&within(&place, key), CLEARED))).collect()
 }
 
-fn declared(pod: &Value, facts: &Facts<'_>) -> Vec<Value> {
-    let selected = |labels: &BTreeMap<String, ShortText>| {
-        labels.iter().all(|(key, value)| pod["metadata"]["labels"][key].as_str() == Some(value.0.as_str()))
-    };
+fn declared(pod: &Object, facts: &Facts<'_>) -> Vec<Value> {
+    let labels = pod.metadata.labels.as_ref();
+    let selected = |wanted: &BTreeMap<String, ShortText>| wanted.iter().all(|(key, value)| found(labels, key) == Some(value.0.as_str()));
     let of_the_pod = facts.declarations.iter().filter(|(_, declaration)| {
         let level = declaration.level.0.as_str();
         !facts.unenforced.contains(level)
             && is_well_formed(level)
             && declaration.workloads.as_ref().is_none_or(|pods| selected(&pods.match_labels))
     });
-    let (mut operations, mut selector) = (Vec::new(), pod["spec"]["nodeSelector"].clone());
+    let (mut operations, mut added) = (Vec::new(), BTreeSet::new());
+    let mut has_selector = pod.spec.node_selector.is_some();
     let mut labelled = !label(pod, SENSITIVITY).is_empty();
     for (name, declaration) in of_the_pod {
         let level = declaration.level.0.as_str();
         let key = clearance_label(level);
-        if selector[&key].is_null() {
-            if selector.is_null() {
-                selector = json!({});
+        if found(pod.spec.node_selector.as_ref(), &key).is_none() && added.insert(level) {
+            if !has_selector {
+                has_selector = true;
                 operations.push(add("/spec/nodeSelector", json!({})));
             }
             operations.push(add(&within("/spec/nodeSelector", &key), CLEARED));
-            selector[&key] = CLEARED.into();
         }
         if declaration.workloads.is_some() && !labelled {
             labelled = true;
-            for (map, key, value) in [("labels", SENSITIVITY, level), ("annotations", DECLARED_BY, name)] {
+            let (labels, annotations) = (labels.is_some(), pod.metadata.annotations.is_some());
+            for (map, there, key, value) in [("labels", labels, SENSITIVITY, level), ("annotations", annotations, DECLARED_BY, name)] {
                 let place = format!("/metadata/{map}");
-                operations.extend(pod["metadata"][map].is_null().then(|| add(&place, json!({}))));
+                operations.extend((!there).then(|| add(&place, json!({}))));
                 operations.push(add(&within(&place, key), value));
             }
         }
@@ -151,31 +158,29 @@ fn is_well_formed(level: &str) -> bool {
     ends && bytes.len() <= 63 && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
 }
 
-fn claim_class(claim: &Value, facts: &Facts<'_>) -> Vec<Value> {
+fn claim_class(claim: &Object, facts: &Facts<'_>) -> Vec<Value> {
     let class = facts.clearance.and_then(|clearance| clearance.levels.get(facts.level)).map_or("", |level| level.when_unset.as_str());
-    let found = &claim["spec"]["storageClassName"];
+    let asked = claim.spec.storage_class_name.as_deref();
     // Nobody owns the field when the default of the cluster set it: a choice is never overridden, `""` included.
-    let owns = |entry: &Value| !entry["fieldsV1"]["f:spec"]["f:storageClassName"].is_null();
-    let chosen = found == ""
-        || !claim["metadata"]["annotations"][CLASS_ANNOTATION].is_null()
-        || claim["metadata"]["managedFields"].as_array().into_iter().flatten().any(owns);
-    if chosen || class.is_empty() || found == class { Vec::new() } else { vec![add("/spec/storageClassName", class)] }
+    let chosen = asked == Some("")
+        || claim.metadata.annotations.as_ref().is_some_and(|annotations| annotations.class.is_some())
+        || claim.metadata.managed_fields.iter().any(Managed::owns_class);
+    if chosen || class.is_empty() || asked == Some(class) { Vec::new() } else { vec![add("/spec/storageClassName", class)] }
 }
 
-fn volume(volume: &Value, facts: &Facts<'_>) -> Vec<Value> {
-    let Some(cloud) = facts.classes.get(text(&volume["spec"]["storageClassName"])) else { return Vec::new() };
+fn volume(volume: &Object, facts: &Facts<'_>) -> Vec<Value> {
+    let class = volume.spec.storage_class_name.as_deref().unwrap_or_default();
+    let Some(cloud) = facts.classes.get(class) else { return Vec::new() };
     let expression = json!({"key": NODE_CLOUD, "operator": "In", "values": [cloud]});
-    let terms = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"].as_array().map_or(&[][..], Vec::as_slice);
+    let terms = &volume.spec.node_affinity.required.node_selector_terms.0;
     if terms.is_empty() {
         let affinity = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}});
         return vec![add("/spec/nodeAffinity", affinity)];
     }
     let mut operations = Vec::new();
-    for (number, term) in terms.iter().enumerate() {
-        let expressions = term["matchExpressions"].as_array().map_or(&[][..], Vec::as_slice);
-        let fields = term["matchFields"].as_array().is_some_and(|fields| !fields.is_empty());
+    for (number, Term { match_expressions: expressions, match_fields: fields }) in terms.iter().enumerate() {
         // An empty term fits no node, and stays empty.
-        if expressions.is_empty() && !fields || expressions.iter().any(|expression| expression["key"] == NODE_CLOUD) {
+        if expressions.is_empty() && fields.is_empty() || expressions.iter().any(|expression| expression.is_of_cloud) {
             continue;
         }
         let place = format!("/spec/nodeAffinity/required/nodeSelectorTerms/{number}/matchExpressions");
@@ -185,12 +190,12 @@ fn volume(volume: &Value, facts: &Facts<'_>) -> Vec<Value> {
     operations
 }
 
-fn label<'a>(object: &'a Value, key: &str) -> &'a str {
-    text(&object["metadata"]["labels"][key])
+fn label<'a>(object: &'a Object, key: &str) -> &'a str {
+    found(object.metadata.labels.as_ref(), key).unwrap_or_default()
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+fn found<'a>(texts: Option<&'a Texts>, key: &str) -> Option<&'a str> {
+    texts.and_then(|texts| texts.get(key))
 }
 
 fn add(path: &str, value: impl Serialize) -> Value {

@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use super::steps::Step;
 use super::view::{classes, readable};
 use crate::api::sensitivity_level::Enforcement;
-use crate::guard::{self, Facts, Mutation, Settings, WEBHOOK};
+use crate::guard::{self, Facts, Mutation, Object, Settings, WEBHOOK};
 
 /// The configuration as it should be; none where there should be none, or where it is not known yet whom to call.
 pub(super) fn wanted(snapshot: &Snapshot, settings: &Settings) -> Option<Value> {
@@ -36,7 +36,7 @@ pub(super) fn step(snapshot: &Snapshot, wanted: Option<Value>, seen: bool) -> Op
 
 /// What `mutation` does to `object` of `namespace`, as the operations of a JSON patch. None: that is not known yet, because an API server asks for
 /// what it has just stored, and that has not been heard of here.
-pub fn mutations(snapshot: &Snapshot, mutation: Mutation, namespace: &str, object: &Value) -> Option<Vec<Value>> {
+pub fn mutations(snapshot: &Snapshot, mutation: Mutation, namespace: &str, object: &Object) -> Option<Vec<Value>> {
     let level = snapshot.namespaces.get(namespace).and_then(|namespace| namespace.level()).unwrap_or_default();
     let declarations = readable(&snapshot.declarations)
         .filter(|(_, declaration)| declaration.metadata.namespace.as_deref() == Some(namespace))

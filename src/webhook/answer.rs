@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Sight;
 use crate::cluster::World;
-use crate::guard::Mutation;
+use crate::guard::{Mutation, Object};
 use crate::plan::mutations;
 use crate::telemetry::Answered;
 
@@ -18,6 +18,8 @@ use crate::telemetry::Answered;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(10);
+/// Longest name of a review, which comes back in the answer: an API server gives it 36 letters.
+const LONGEST_UID: usize = 128;
 
 /// An `AdmissionReview`, as far as it is read.
 #[derive(Debug, Deserialize)]
@@ -32,7 +34,7 @@ struct Request {
     uid: String,
     #[serde(default)]
     namespace: String,
-    object: Value,
+    object: Object,
 }
 
 impl Review {
@@ -40,8 +42,8 @@ impl Review {
     pub(super) fn read(body: &[u8]) -> Result<Self, String> {
         let review: Self = serde_json::from_slice(body).map_err(|error| format!("this is no AdmissionReview: {error}"))?;
         match review.api_version.as_str() {
-            "admission.k8s.io/v1" if review.request.object.is_object() => Ok(review),
-            "admission.k8s.io/v1" => Err("there is no object in this AdmissionReview".to_owned()),
+            "admission.k8s.io/v1" if review.request.uid.len() <= LONGEST_UID => Ok(review),
+            "admission.k8s.io/v1" => Err("the uid of this AdmissionReview is too long".to_owned()),
             other => Err(format!("{other:?} is not spoken here, only admission.k8s.io/v1")),
         }
     }
@@ -94,5 +96,9 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(read(&review("admission.k8s.io/v1", &deep)).is_err());
+        let beside = format!(r#"{{"spec": {{"nobody asks": {deep}}}}}"#);
+        assert_eq!(read(&review("admission.k8s.io/v1", &beside)), Ok("u".to_owned()), "what is not read can be anything");
+        let named = |length: usize| review("admission.k8s.io/v1", "{}").replace(r#""u""#, &format!("{:?}", "u".repeat(length)));
+        assert!(read(&named(LONGEST_UID)).is_ok() && read(&named(LONGEST_UID + 1)).is_err());
     }
 }

@@ -31,9 +31,9 @@ use super::{Sight, WebhookError};
 use crate::guard::Mutation;
 use crate::telemetry::{Answered, WebhookMetrics};
 
-/// Longest body: an API server takes objects of 3 MiB, and sends some words around one.
-const LONGEST: usize = 4 * 1_024 * 1_024;
-/// Bodies read and connections made at once. An API server keeps a few connections, and asks no more at once than it is asked itself.
+/// Longest body: an API server takes objects of 3 MiB, and sends what was there before beside what is to be, with some words around both.
+const LONGEST: usize = (2 * 3 * 1_024 + 256) * 1_024;
+/// Requests in memory and connections made at once. An API server keeps a few connections, and asks no more at once than it is asked itself.
 const AT_ONCE: usize = 16;
 const CONNECTIONS: usize = 256;
 /// How long a client may take to say hello, and to say all that it has to say.
@@ -79,14 +79,12 @@ fn routes(sight: &Sight, metrics: &WebhookMetrics) -> Router {
 
 async fn answer(request: axum::extract::Request, mutation: Mutation, sight: &Sight, at_once: &Semaphore) -> (Response, Answered) {
     let rejected = |response: Response| (response, Answered::Rejected);
-    let review = {
-        let Ok(_permit) = at_once.acquire().await else { return rejected(StatusCode::SERVICE_UNAVAILABLE.into_response()) };
-        let body = timeout(PATIENCE, <Bytes as axum::extract::FromRequest<()>>::from_request(request, &())).await;
-        match body {
-            Ok(Ok(body)) => Review::read(&body),
-            Ok(Err(refused)) => return rejected(refused.into_response()),
-            Err(_) => return rejected(StatusCode::REQUEST_TIMEOUT.into_response()),
-        }
+    let Ok(_permit) = at_once.acquire().await else { return rejected(StatusCode::SERVICE_UNAVAILABLE.into_response()) };
+    let body = timeout(PATIENCE, <Bytes as axum::extract::FromRequest<()>>::from_request(request, &())).await;
+    let review = match body {
+        Ok(Ok(body)) => Review::read(&body),
+        Ok(Err(refused)) => return rejected(refused.into_response()),
+        Err(_) => return rejected(StatusCode::REQUEST_TIMEOUT.into_response()),
     };
     match review {
         Ok(review) => {

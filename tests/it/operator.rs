@@ -40,4 +40,5 @@ mod upgraded;
 mod volumes;
 mod webhook;
 mod webhook_counted;
+mod webhook_hostile;
 pub mod world;

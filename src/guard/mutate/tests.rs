@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::names::CLASS_ANNOTATION;
 use crate::guard::{Kind, Settings, policies};
 
 const RESTREINT: &str = "rempart.node-restriction.kubernetes.io/restreint";
@@ -22,10 +23,14 @@ fn facts() -> Facts<'static> {
     }
 }
 
+fn read(object: &Value) -> Object {
+    serde_json::from_str(&object.to_string()).unwrap()
+}
+
 /// The object after the patch, by the rules of JSON patches.
 fn patched(mutation: Mutation, object: &Value, facts: &Facts<'_>) -> Value {
     let mut patched = object.clone();
-    for operation in mutate(mutation, object, facts) {
+    for operation in mutate(mutation, &read(object), facts) {
         assert_eq!(operation["op"], "add", "{operation}");
         let path = operation["path"].as_str().unwrap();
         let (place, key) = path.rsplit_once('/').unwrap();
@@ -38,7 +43,7 @@ fn patched(mutation: Mutation, object: &Value, facts: &Facts<'_>) -> Value {
             parent => parent[key.replace("~1", "/").replace("~0", "~")] = operation["value"].clone(),
         }
     }
-    assert_eq!(mutate(mutation, &patched, facts), Vec::<Value>::new(), "what is done is done");
+    assert_eq!(mutate(mutation, &read(&patched), facts), Vec::<Value>::new(), "what is done is done");
     patched
 }
 
@@ -151,4 +156,30 @@ fn every_term_of_a_volume_gets_the_cloud_but_one_that_fits_no_node() {
         ])
     );
     assert_eq!(terms("standard", json!([{}])), json!([{}]));
+}
+
+#[test]
+fn what_no_api_server_would_send_is_read_as_no_object() {
+    let read = |text: &str| serde_json::from_str::<Object>(text).map(|_| ()).map_err(|error| error.to_string());
+    for selector in [r#""x""#, "[]", "1", r#"{"a": 1}"#, r#"{"a": null}"#] {
+        let said = read(&format!(r#"{{"spec": {{"nodeSelector": {selector}}}}}"#));
+        assert!(said.is_err(), "{selector}");
+    }
+    for absent in
+        ["{}", r#"{"metadata": null, "spec": null}"#, r#"{"metadata": {"labels": null}, "spec": {"nodeSelector": null, "x": [{"": 0}]}}"#]
+    {
+        assert_eq!(read(absent), Ok(()));
+    }
+    let many = |count: usize| {
+        let labels = (0..count).map(|number| format!(r#""{number}": """#)).collect::<Vec<_>>().join(",");
+        let terms = vec!["{}"; count].join(",");
+        [
+            format!(r#"{{"metadata": {{"labels": {{{labels}}}}}}}"#),
+            format!(r#"{{"spec": {{"nodeAffinity": {{"required": {{"nodeSelectorTerms": [{terms}]}}}}}}}}"#),
+        ]
+    };
+    assert!(many(1_000).iter().all(|text| read(text) == Ok(())));
+    for text in many(1_001) {
+        assert!(read(&text).is_err_and(|why| why.contains("up to 1000")), "{text}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The webhook of API servers that serve no mutating policies.
 
 use super::*;
-use crate::guard::{Mutation, Reach};
+use crate::guard::{Mutation, Object, Reach};
 
 /// A hospital whose API server serves no mutating policies, with what two replicas have published.
 fn older(published: &[&str]) -> World {
@@ -73,7 +73,7 @@ fn daemon_sets_are_touched_once_the_webhook_was_seen_to_add_the_selector() {
 #[test]
 fn what_is_asked_before_it_is_known_is_not_answered_yet() {
     let world = older(&["A"]).settle(now());
-    let pod = json!({"metadata": {}, "spec": {}});
+    let pod = Object::default();
     let asked = |namespace: &str, mutation: Mutation| mutations(&world.0, mutation, namespace, &pod);
     assert_eq!(asked("emr", Mutation::PodSelector).map(|operations| operations.len()), Some(2));
     assert_eq!(asked("emr", Mutation::Declared).map(|operations| operations.len()), Some(2));

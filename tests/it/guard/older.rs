@@ -8,7 +8,7 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use kube::Client;
 use rempart::api::{ClearanceSpec, DataDeclaration};
-use rempart::guard::{Facts, Mutation, Reach, mutate, webhook};
+use rempart::guard::{Facts, Mutation, Object, Reach, mutate, webhook};
 use serde_json::{Value, json};
 
 use super::world::{Clients, OLDER, QUIET, cases_of_older, settings};
@@ -50,7 +50,8 @@ async fn answer(mutation: Mutation, kubeconfig: &std::path::Path, review: &str) 
         unenforced: settings.audit.iter().chain(&settings.warn).map(String::as_str).collect(),
         classes: settings.classes.clone(),
     };
-    let operations = mutate(mutation, &request["object"], &facts);
+    let object: Object = serde_json::from_value(request["object"].clone()).expect("the API server sends objects");
+    let operations = mutate(mutation, &object, &facts);
     let mut response = json!({"uid": request["uid"], "allowed": true});
     if !operations.is_empty() {
         response["patchType"] = "JSONPatch".into();

@@ -182,7 +182,7 @@ async fn hostile_clients_get_nothing_and_stop_nothing() {
         assert_eq!(ask(&client, Method::POST, path, garbage.into()).await.unwrap().0, 400, "{garbage}");
     }
     // It may hang up while there is still something to send.
-    let oversize = ask(&client, Method::POST, path, vec![b' '; 5 * 1024 * 1024]).await;
+    let oversize = ask(&client, Method::POST, path, vec![b' '; 7 * 1024 * 1024]).await;
     assert_eq!(oversize.map_or(413, |(status, _)| status), 413);
     let client = told(&world).await;
     assert_eq!(ask(&client, Method::GET, path, Vec::new()).await.unwrap().0, 405);

@@ -135,10 +135,19 @@ impl World {
 
     /// What the operator keeps in memory now, in KiB.
     pub fn memory_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it has kept in memory since it started, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, line: &str) -> u64 {
         let pid = self.operator.as_ref().expect("it runs").id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has memory");
-        resident.trim().trim_end_matches(" kB").parse().expect("it is a number")
+        let value = status.lines().find_map(|found| found.strip_prefix(line)).expect("every process has memory");
+        value.trim().trim_end_matches(" kB").parse().expect("it is a number")
     }
 
     pub fn log(&self) -> String {
