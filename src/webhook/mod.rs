@@ -6,6 +6,7 @@
 
 mod answer;
 mod certificates;
+mod connections;
 mod rotation;
 mod serve;
 
