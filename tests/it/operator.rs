@@ -41,4 +41,5 @@ mod volumes;
 mod webhook;
 mod webhook_counted;
 mod webhook_hostile;
+mod webhook_takeover;
 pub mod world;

@@ -24,6 +24,12 @@ const MISSING: &str = "nodeSelector rempart.node-restriction.kubernetes.io/restr
 pub(super) async fn world(name: &str, flags: &[&str]) -> World {
     let mut world = World::installed_on(Cluster::without_mutation(name, &[])).await;
     world.launch_with(flags);
+    furnish(&world).await;
+    world
+}
+
+/// What there is in it, and that the operator works.
+pub(super) async fn furnish(world: &World) {
     world.wait_for_log("the guard holds").await;
     world.cluster.history().promise(&[]);
     apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint()]).await;
@@ -31,7 +37,6 @@ pub(super) async fn world(name: &str, flags: &[&str]) -> World {
     apply(&world.admin, &[node("snc-1", "snc"), node("aws-1", "aws")]).await;
     world.wait_nodes("snc", "restreint", true).await;
     world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", ADDS).await;
-    world
 }
 
 /// Whether a pod that carries nothing would be accepted in the sensitive namespace.
