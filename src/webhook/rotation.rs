@@ -62,8 +62,16 @@ pub(super) async fn keep(
             sleep(AGAIN).await;
         };
         let deadline = Instant::now() + serving.until.duration_since(SystemTime::now()).unwrap_or_default();
+        let mut seen = Instant::now();
         while !is_trusted(&sight, &next) && Instant::now() < deadline {
             sleep(LOOK).await;
+            // Nobody will trust what is no longer published.
+            if is_published(&sight, &next) {
+                seen = Instant::now();
+            } else if seen.elapsed() >= MISSED {
+                publish(authorities, &[&serving, &next]).await;
+                seen = Instant::now();
+            }
         }
         if is_trusted(&sight, &next) {
             sleep(HEARD).await;

@@ -16,7 +16,7 @@ use super::world::{World, level, merged, namespace, node, plain_cloud, pod, qual
 use crate::cluster::{Cluster, apply, asked, expect_refused, has_mutation, send, try_apply, wait_until};
 
 const CONFIGURATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/rempart";
-const PUBLISHED: &str = "/api/v1/namespaces/rempart-system/configmaps/rempart-webhook";
+pub(super) const PUBLISHED: &str = "/api/v1/namespaces/rempart-system/configmaps/rempart-webhook";
 const ADDS: &str = "the operator's webhook adds the nodeSelector";
 const MISSING: &str = "nodeSelector rempart.node-restriction.kubernetes.io/restreint: cleared is missing: try again, write it into the pod";
 

@@ -1,9 +1,9 @@
-//! What the webhook does while somebody begins to lead.
+//! What the webhook does while nobody leads, and while somebody begins to.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use super::webhook::{ask, furnish, told};
+use super::webhook::{PUBLISHED, ask, furnish, told, world};
 use super::world::World;
 use crate::cluster::{Cluster, wait_until};
 use crate::proxy::{Fault, On, Proxy};
@@ -16,6 +16,25 @@ const NEVER: [&str; 4] = ["--lease-duration", "600s", "--lease-renew-within", "5
 async fn leaderless(world: &World) {
     world.patch(LEASE, json!({"spec": {"holderIdentity": "someone"}})).await;
     world.wait_for_log("no longer leading").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_of_the_next_certificate_is_put_back_while_nobody_leads() {
+    let world = world("webhook-leaderless", &[&NEVER[..], &["--webhook-certificates", "40s"]].concat()).await;
+    leaderless(&world).await;
+    let entry = async || world.get(PUBLISHED).await.map(|published| published["data"]["rempart"].clone());
+    let before = entry().await.unwrap();
+    let next = wait_until("the next certificate is made", async || {
+        let found = entry().await?;
+        if found == before { Err(found.to_string()) } else { Ok(found) }
+    })
+    .await;
+    world.delete(PUBLISHED).await;
+    wait_until("the same is published again", async || {
+        let found = entry().await?;
+        if found == next { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
