@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     #[arg(long, env = "REMPART_WEBHOOK_LISTEN", default_value = "[::]:9443", value_parser = listen)]
     webhook_listen: Listen,
     /// URL under which API servers reach the webhook, where they cannot by the service rempart-webhook
-    #[arg(long, env = "REMPART_WEBHOOK_URL", value_name = "URL")]
+    #[arg(long, env = "REMPART_WEBHOOK_URL", value_name = "URL", value_parser = called)]
     webhook_url: Option<String>,
     /// How long a certificate of the webhook is valid; another takes its place at half of that time
     #[arg(long, env = "REMPART_WEBHOOK_CERTIFICATES", default_value = "24h", value_parser = duration)]
@@ -106,6 +106,16 @@ fn server(text: &str) -> Result<Uri, String> {
         _ => false,
     });
     url.ok_or_else(|| "write a URL such as https://192.0.2.1:6443; http is for this machine alone".to_owned())
+}
+
+/// What an API server takes as the URL of a webhook.
+fn called(text: &str) -> Result<String, String> {
+    let url = text.parse::<Uri>().ok().filter(|url| {
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        url.scheme_str() == Some("https") && !host.is_empty() && !authority.contains('@') && url.query().is_none() && !text.contains('#')
+    });
+    url.map(|_| text.to_owned()).ok_or_else(|| "write a URL such as https://192.0.2.1:9443, without user, query or fragment".to_owned())
 }
 
 fn filter(text: &str) -> Result<String, String> {

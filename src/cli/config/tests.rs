@@ -57,7 +57,7 @@ fn a_file_that_says_nothing_changes_nothing() {
 #[test]
 fn what_is_wrong_in_the_file_is_named_with_what_would_be_right() {
     let keys = "there are apiServers, grants, lease.duration";
-    let table: [(&str, &[&str]); 23] = [
+    let table: [(&str, &[&str]); 27] = [
         ("grants: warn\nprobeEvry: 30s", &["line 2", "there is no key probeEvry", keys]),
         ("lease:\n  duration: 15s\n  renew: 2s", &["line 3", "there is no key lease.renew;", keys]),
         ("instance: a", &["line 1", "instance", "every replica needs its own: give it as POD_NAME or --instance"]),
@@ -65,6 +65,10 @@ fn what_is_wrong_in_the_file_is_named_with_what_would_be_right() {
         ("\nprobeEvery: 30", &["line 2", "probeEvery", "\"30\"", "write a length of time such as 30s or 5m"]),
         ("probeEvery: 1ms", &["line 1", "probeEvery", "from 1s to 2160h"]),
         ("webhook: {certificates: 999999999h}", &["line 1", "webhook.certificates", "from 1s to 2160h"]),
+        ("\nwebhook: {url: 'http://192.0.2.1:9443'}", &["line 2", "webhook.url", "https://192.0.2.1:9443"]),
+        ("webhook: {url: 'https//192.0.2.1'}", &["line 1", "webhook.url", "https://192.0.2.1:9443"]),
+        ("webhook: {url: '192.0.2.1:9443'}", &["line 1", "webhook.url", "https://192.0.2.1:9443"]),
+        ("webhook: {url: 'https://joe@192.0.2.1'}", &["line 1", "webhook.url", "without user"]),
         ("grants: maybe", &["line 1", "grants", "\"maybe\"", "write one of off, warn, enforce"]),
         ("log:\n  format: yaml", &["line 2", "log.format", "write one of text, json"]),
         ("log: {level: debgu}", &["line 1", "log.level", "\"debgu\" is no level", "info,rempart::cluster=debug"]),
@@ -94,6 +98,9 @@ fn what_is_wrong_in_the_file_is_named_with_what_would_be_right() {
         with(&format!("apiServers: [{}]", here.map(|url| format!("{url:?}")).join(", ")), &[]).unwrap().settings["apiServers"].values,
         here
     );
+    for url in ["https://192.0.2.1:9443", "https://[::1]:9443/", "https://guard.example.com/below"] {
+        assert_eq!(with(&format!("webhook: {{url: {url:?}}}"), &[]).unwrap().settings["webhook.url"].values, [url]);
+    }
     for broken in ["grants: 'warn", "grants: warn\n---\ngrants: off", "a: b: c", "grants: \"\0\""] {
         let said = with(broken, &[]).map(|_| ()).expect_err(broken);
         assert!(said.starts_with("c.yaml: ") && said.contains("line "), "{broken:?}: {said}");
