@@ -49,7 +49,7 @@ async fn who_takes_over_answers_by_what_it_saw_before_while_it_reads_everything_
     let unread = proxy.spoil(On::requests("^GET .*/trustedclouds"), |_| true, Fault::BlackHole);
     world.delete(LEASE).await;
     wait_until("it leads, and reads anew", async || {
-        let leads = world.log().matches("leading: this replica writes").count();
+        let leads = world.log().lines().filter(|line| line.ends_with(" leading: this replica writes")).count();
         if leads == 2 && proxy.spoilt(unread) > 0 { Ok(()) } else { Err(leads) }
     })
     .await;
