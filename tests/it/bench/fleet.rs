@@ -62,7 +62,7 @@ async fn bench_fleet() {
     let mut report = Report::new("fleet");
     let world = fleet().await;
     apply(&world.admin, &[namespace("secret", Some("restreint"))]).await;
-    report.memory("operator, 5 levels, 20 clouds, 2,000 nodes", world.memory_kib(), 40);
+    report.memory("operator, 5 levels, 20 clouds, 2,000 nodes", world.memory_kib("VmRSS"), 40);
     let from = world.log().len();
     for number in 0..20 {
         world.patch("/api/v1/nodes/big-1", json!({"metadata": {"labels": {"example.com/x": number.to_string()}}})).await;
@@ -88,7 +88,7 @@ async fn bench_fleet() {
     let labelled = "/api/v1/nodes?limit=1&labelSelector=rempart.node-restriction.kubernetes.io/restreint,rempart.node-restriction.kubernetes.io/cloud=big";
     until("the last label is gone", async || world.items(labelled).await.is_empty()).await;
     report.time("the last of its labels is gone after", begin.elapsed(), Duration::from_secs(5));
-    report.memory("operator after that", world.memory_kib(), 40);
+    report.memory("operator after that", world.memory_kib("VmRSS"), 40);
 
     many_pods(&world, &mut report).await;
 }
@@ -113,7 +113,7 @@ async fn many_pods(world: &World, report: &mut Report) {
         if said.contains("10000 pods") || said.contains("10,000 pods") { Ok(()) } else { Err(said) }
     })
     .await;
-    report.memory("operator, 10,000 pods in sensitive namespaces", world.memory_kib(), 60);
+    report.memory("operator, 10,000 pods in sensitive namespaces", world.memory_kib("VmRSS"), 60);
     let from = world.log().len();
     for number in 0..20 {
         send(&world.admin, Method::PATCH, CLOUD, Some(&json!({"metadata": {"annotations": {"example.com/y": number.to_string()}}})))

@@ -70,7 +70,7 @@ async fn bench_large() {
     }
     let plan = median(plans(&world, from));
     report.row("the same: a full plan, median", &format!("{:.0} ms", plan.as_secs_f64() * 1e3), "", false);
-    report.row("the same: operator", &format!("{} MiB", world.memory_kib() / 1024), "", false);
+    report.row("the same: operator", &format!("{} MiB", world.memory_kib("VmRSS") / 1024), "", false);
     let begin = Instant::now();
     world.patch(CLOUD, json!({"spec": {"qualifications": []}})).await;
     until("the Clearance says so", async || !world.clearance().await["clouds"]["big"].to_string().contains("restreint")).await;

@@ -14,7 +14,7 @@ async fn bench_start() {
     world.start().await;
     apply(&world.admin, &[restreint(), qualified_cloud("snc")]).await;
     world.settled().await;
-    report.memory("operator, one level, one cloud, idle", world.memory_kib(), 25);
+    report.memory("operator, one level, one cloud, idle", world.memory_kib("VmRSS"), 25);
     assert_eq!(world.terminate(), Some(0));
 
     world.nodes("snc", 1000, "snc").await;

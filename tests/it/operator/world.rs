@@ -133,21 +133,12 @@ impl World {
         operator.wait().expect("it can be waited for").code()
     }
 
-    /// What the operator keeps in memory now, in KiB.
-    pub fn memory_kib(&self) -> u64 {
-        self.status("VmRSS:")
-    }
-
-    /// The most that it has kept in memory since it started, in KiB.
-    pub fn peak_memory_kib(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, line: &str) -> u64 {
+    /// What the operator keeps in memory in KiB: `VmRSS` now, `VmHWM` at most since it started.
+    pub fn memory_kib(&self, what: &str) -> u64 {
         let pid = self.operator.as_ref().expect("it runs").id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
-        let value = status.lines().find_map(|found| found.strip_prefix(line)).expect("every process has memory");
-        value.trim().trim_end_matches(" kB").parse().expect("it is a number")
+        let found = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).expect("every process has memory");
+        found.trim().trim_end_matches(" kB").parse().expect("it is a number")
     }
 
     pub fn log(&self) -> String {
