@@ -21,7 +21,7 @@ const fn setting(flag: &'static str, variable: &'static str, key: &'static str, 
 }
 
 const SETTINGS: [Setting; 14] = [
-    setting("apiserver", "REMPART_APISERVERS", "apiServers", ["https://a", "http://b,https://c", "https://d:6443"]),
+    setting("apiserver", "REMPART_APISERVERS", "apiServers", ["https://a", "https://b,https://c", "https://d:6443"]),
     setting("grants", "REMPART_GRANTS", "grants", ["off", "enforce", "warn"]),
     setting("lease-duration", "REMPART_LEASE_DURATION", "lease.duration", ["20s", "21s", "22s"]),
     setting("lease-renew-every", "REMPART_LEASE_RENEW_EVERY", "lease.renewEvery", ["3s", "4s", "5s"]),
