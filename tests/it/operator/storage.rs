@@ -123,8 +123,9 @@ async fn classes_of_a_cloud_are_written_changed_and_put_back_and_those_of_others
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_api_server_does_not_take_as_a_class_is_said_and_holds_up_nothing() {
     let world = World::guarded("unfit-class").await;
-    let key = "k".repeat(253);
-    let storage = json!([{"name": "odd", "provisioner": "not/a/driver/", "parameters": {key: "v"}}, {"name": "block", "provisioner": "csi.snc.example"}]);
+    let (key, unfit) = ("k".repeat(253), json!([{"matchLabelExpressions": [{"key": "a b", "values": ["x"]}]}]));
+    let odd = json!({"name": "odd", "provisioner": "csi.snc.example", "parameters": {key: "v"}, "allowedTopologies": unfit});
+    let storage = json!([odd, {"name": "block", "provisioner": "csi.snc.example"}]);
     apply(&world.admin, &[with_storage(qualified_cloud("snc"), storage), restreint()]).await;
     world.wait_condition("trustedclouds/snc", "StorageReady", "False", "class snc-odd could not be written").await;
     world.wait_condition("trustedclouds/snc", "Ready", "True", "").await;
@@ -162,11 +163,9 @@ async fn a_change_that_the_api_server_does_not_take_leaves_the_class_that_works(
     let world = World::guarded("unfit-change").await;
     apply(&world.admin, &[with_block(json!({})), restreint()]).await;
     let works = default_block(&world).await;
-    for unfit in [
-        json!({"provisioner": "not/a/driver/"}),
-        json!({"allowedTopologies": [{"matchLabelExpressions": [{"key": "a b", "values": ["x"]}]}]}),
-    ] {
-        apply(&world.admin, &[with_block(unfit)]).await;
+    let topology = |key: &str| json!({"matchLabelExpressions": [{"key": key, "values": ["x"]}]});
+    for unfit in [json!([topology("a b")]), json!([topology("zone"), topology("zone")])] {
+        apply(&world.admin, &[with_block(json!({"allowedTopologies": unfit}))]).await;
         world.wait_condition("trustedclouds/snc", "StorageReady", "False", "class snc-block could not be written").await;
         let left = world.get(&format!("{CLASSES}/snc-block")).await.expect("it is still there");
         assert_eq!(left, works);
