@@ -257,8 +257,7 @@ async fn ask_once(client: &Client, path: &str, body: &Value) -> Answer {
                 Answer::Unclear("the API server has just started and has not found the Clearance yet".to_owned())
             }
             // A policy that gives no reason refuses by 422.
-            _ if status.message.contains(POLICY) => refused(&status.message),
-            403 => refused(&status.message),
+            code if code == 403 || status.message.contains(POLICY) => refused(&status.message),
             code @ (429 | 500..) => Answer::Busy(format!("{} ({code})", status.message)),
             code => Answer::Unclear(format!("{} ({code})", status.message)),
         },

@@ -163,8 +163,6 @@ struct Operator {
 struct View {
     world: World,
     watches: JoinSet<()>,
-    /// Whether the webhook looks at it.
-    shown: bool,
     /// What it does while it leads.
     term: Option<Term>,
 }
@@ -214,11 +212,8 @@ impl Operator {
                 continue;
             };
             self.readiness.set(known);
-            // Until now the webhook has looked at the world before, if there was one: old facts add more than none.
-            if !view.shown {
-                self.sight.send_replace(Some(view.world.clone()));
-                view.shown = true;
-            }
+            // Until its first round the webhook has looked at the world before, if there was one: old facts add more than none.
+            self.sight.send_replace(Some(view.world.clone()));
             let sleep = match &mut view.term {
                 Some(term) => self.round(&view.world, term, &snapshot).await,
                 None => LONGEST_SLEEP,
@@ -262,7 +257,7 @@ impl Operator {
     fn watch(&self) -> View {
         let mut watches = JoinSet::new();
         let world = World::observe(&self.client, &self.host, self.metrics.clone(), &mut watches);
-        View { world, watches, shown: false, term: None }
+        View { world, watches, term: None }
     }
 
     /// Plans and applies, and says how long there is nothing more to do.
@@ -308,7 +303,7 @@ impl Term {
 impl View {
     /// Sleeps until there may be something to do.
     async fn sleep(&mut self, longest: Duration, mandate: &mut Mandate, stop: &CancellationToken) -> Result<(), RunError> {
-        let Self { world, watches, term, .. } = self;
+        let Self { world, watches, term } = self;
         let prober = async {
             match term {
                 Some(term) => term.prober.join_next().await,

@@ -111,10 +111,8 @@ fn a_level_of_which_nobody_knows_how_long_it_may_go_unattended_is_closed() {
         let world = hospital().level("restreint", &level("12h")).settle(now());
         assert_eq!(plan(&world.0, now()).clearance.clouds["snc"], ["restreint"]);
         for text in ["99999d", "-1h", "soon"] {
-            let mut read = world.0.levels["restreint"].as_ref().as_ref().unwrap().clone();
-            read.spec.unattended_for = text.into();
             let mut unreadable = world.0.clone();
-            Arc::make_mut(&mut unreadable.levels).insert("restreint".into(), Arc::new(Ok(read)));
+            change(&mut unreadable.levels, "restreint", |level| level.spec.unattended_for = text.into());
             let found = plan(&unreadable, now()).clearance;
             assert_eq!(found.clouds["snc"], Vec::<String>::new(), "{on_trust_loss} {text}");
         }
