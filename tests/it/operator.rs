@@ -43,3 +43,14 @@ mod webhook_counted;
 mod webhook_hostile;
 mod webhook_takeover;
 pub mod world;
+
+use self::world::World;
+use crate::proxy::Proxy;
+
+/// A cluster on which everything is installed, to which the operator will speak through a proxy; it is not running yet.
+async fn proxied(name: &str) -> (World, Proxy) {
+    let mut world = World::installed(name).await;
+    let proxy = Proxy::start(&world.cluster).await;
+    world.speak_to(&proxy.url());
+    (world, proxy)
+}

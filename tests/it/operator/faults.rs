@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::proxied;
 use super::trust_ends::suspension;
-use super::world::{World, namespace, pod, qualified_cloud, restreint};
+use super::world::{namespace, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, wait_until};
-use crate::proxy::{Fault, On, Proxy};
+use crate::proxy::{Fault, On};
 
 /// A life as in [`lives_with`] takes some 170 requests when nothing is wrong. A connection that is reset takes all watches with
 /// it, and each begins with a list; who spins asks many thousand times.
@@ -20,9 +21,7 @@ type Wrong = (On, fn(usize) -> bool, Fault);
 
 /// Installs, clears nodes, and takes trust away, all of it while these things go wrong. The operator is never started again.
 async fn lives_with(name: &str, wrongs: &[Wrong]) {
-    let mut world = World::installed(name).await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied(name).await;
     let rules: Vec<_> = wrongs.iter().map(|(on, which, fault)| proxy.spoil(on.clone(), *which, *fault)).collect();
 
     world.launch();

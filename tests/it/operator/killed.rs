@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::converge::{differences, state};
+use super::proxied;
 use super::trust_ends::suspension;
 use super::world::{World, condition, interne, merged, namespace, plain_cloud, qualified_cloud, restreint};
 use crate::cluster::{apply, wait_until};
@@ -110,9 +111,7 @@ async fn has_class(world: &World, kind: &str) -> bool {
 
 /// A cluster in which there is something to install for, and a proxy before it. The operator is not running.
 async fn prepared(name: &str) -> (World, Proxy) {
-    let mut world = World::installed(name).await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (world, proxy) = proxied(name).await;
     let snc = merged(qualified_cloud("snc"), storage("ssd"));
     apply(&world.admin, &[snc, plain_cloud("aws"), restreint(), namespace("secret", Some("restreint"))]).await;
     world.nodes("snc", 2, "snc").await;

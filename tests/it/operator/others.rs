@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::proxied;
 use super::world::{World, interne, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, send, wait_until};
-use crate::proxy::{Fault, On, Proxy};
+use crate::proxy::{Fault, On};
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 
@@ -109,9 +110,7 @@ async fn a_node_belongs_to_the_cloud_that_its_provider_id_names_now() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_that_is_written_late_does_not_land_on_another_object_of_the_same_name() {
     const CLOUD: &str = "/apis/rempart.dev/v1alpha1/trustedclouds/snc";
-    let mut world = World::installed("late-status").await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied("late-status").await;
     world.start().await;
     let reports = merged(restreint(), json!({"spec": {"onTrustLoss": "Report"}}));
     apply(&world.admin, &[qualified_cloud("snc"), reports, node("snc-1", "snc")]).await;

@@ -27,20 +27,20 @@ const DURATION: Duration = Duration::from_secs(9);
 const SOON: [&str; 6] = ["--lease-duration", "9s", "--lease-renew-within", "8s", "--lease-renew-every", "1s"];
 
 /// One operator of several.
-struct Replica {
+pub(super) struct Replica {
     name: String,
     log: PathBuf,
-    process: Child,
+    pub(super) process: Child,
 }
 
 impl Replica {
-    fn launch(world: &World, name: &str, terms: &[&str]) -> Self {
+    pub(super) fn launch(world: &World, name: &str, terms: &[&str]) -> Self {
         let log = world.cluster.dir().join(format!("{name}.log"));
         let flags = [&["--instance", name], terms].concat();
         Self { name: name.to_owned(), process: world.spawn(&flags, &log), log }
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::proxied;
 use super::world::{World, namespace, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, asked, wait_until};
-use crate::proxy::{Fault, On, Proxy};
+use crate::proxy::{Fault, On};
 
 /// What the log says of a write that was made.
 const WRITTEN: &str = ": written what=";
@@ -37,9 +38,7 @@ async fn the_operator_outlives_a_restart_of_the_api_server_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_asked_to_end_writes_to_the_end_what_it_is_writing() {
-    let mut world = World::installed("ended").await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied("ended").await;
     world.start().await;
     world.settled().await;
     let late = proxy.spoil(On::Writes, |_| true, Fault::Late(Duration::from_secs(2)));
@@ -70,9 +69,7 @@ async fn without_its_crds_the_operator_waits_and_says_what_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_starts_before_any_api_server_answers_is_alive_and_waits() {
-    let mut world = World::installed("early").await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied("early").await;
     let away = proxy.spoil(On::requests("."), |_| true, Fault::Status(503));
     world.launch();
     // An end would be followed by starts that are ever further apart.

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::proxied;
 use super::world::{World, condition, merged, namespace, plain_cloud, qualified_cloud, restreint};
 use crate::cluster::{apply, try_apply, wait_until};
 use crate::objects::{claim, class};
-use crate::proxy::{Fault, On, Proxy};
+use crate::proxy::{Fault, On};
 
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
 
@@ -177,9 +178,7 @@ async fn a_change_that_the_api_server_does_not_take_leaves_the_class_that_works(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_could_not_be_made_again_at_once_is_still_the_default_in_the_end() {
-    let mut world = World::installed("still-default").await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied("still-default").await;
     world.start().await;
     apply(&world.admin, &[with_block(json!({})), restreint()]).await;
     let before = default_block(&world).await;

@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::converge::{differences, state};
+use super::proxied;
 use super::trust_ends::suspension;
 use super::world::{World, interne, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, send, wait_for, wait_until};
@@ -54,9 +55,7 @@ fn spoil(proxy: &Proxy, seed: u32) {
 }
 
 pub(super) async fn installed(name: &str) -> (World, Proxy) {
-    let mut world = World::installed(name).await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied(name).await;
     world.start().await;
     let clouds = [qualified_cloud("snc"), plain_cloud("aws"), restreint(), interne(), namespace("secret", Some("restreint"))];
     apply(&world.admin, &clouds).await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::proxied;
 use super::trust_ends::suspension;
 use super::world::{World, condition, level, namespace, pod, qualified_cloud, restreint};
 use crate::cluster::{PATIENCE, apply, wait_for, wait_until};
@@ -19,9 +20,7 @@ fn clouds() -> On {
 
 /// One cloud, and one level whose clearance is renewed every half minute.
 async fn settled(name: &str) -> (World, Proxy) {
-    let mut world = World::installed(name).await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied(name).await;
     world.launch();
     let requires = restreint()["spec"]["requires"].clone();
     let short = level("short", requires, json!({"unattendedFor": "1m"}));

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::proxied;
 use super::world::{World, namespace, qualified_cloud, restreint};
 use crate::cluster::{apply, wait_until};
 use crate::proxy::{Fault, On, Proxy};
@@ -10,9 +11,7 @@ const CLEARANCE: &str = "/apis/rempart.dev/v1alpha1/clearances/cluster";
 
 /// A world whose operator speaks through the proxy, and in which this becomes of its events.
 async fn world(name: &str, fault: Fault) -> (World, Proxy) {
-    let mut world = World::installed(name).await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
+    let (mut world, proxy) = proxied(name).await;
     proxy.spoil(On::requests("^(POST|PATCH) .*/events"), |_| true, fault);
     world.start().await;
     apply(&world.admin, &[qualified_cloud("snc"), restreint(), namespace("secret", Some("restreint"))]).await;

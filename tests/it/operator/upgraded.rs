@@ -1,10 +1,10 @@
 //! The cluster is upgraded while the operator runs, or goes back: the API server serves mutating policies now, or no longer.
 
-use std::process::Child;
-
+use super::proxied;
+use super::replicas::Replica;
 use super::world::{World, restreint};
 use crate::cluster::{apply, has_mutation, wait_until};
-use crate::proxy::{Fault, On, Proxy};
+use crate::proxy::{Fault, On};
 
 const CONFIGURATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/rempart";
 const POLICY: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/rempart-pod-selector";
@@ -18,14 +18,6 @@ fn asks() -> On {
     On::requests("^GET /apis/admissionregistration.k8s.io/v1 @")
 }
 
-/// A cluster that the operator speaks to through a proxy, which can hide what is served.
-async fn world(name: &str) -> (World, Proxy) {
-    let mut world = World::installed(name).await;
-    let proxy = Proxy::start(&world.cluster).await;
-    world.speak_to(&proxy.url());
-    (world, proxy)
-}
-
 /// Waits until the operator has ended, and gives its exit code.
 async fn ended(world: &mut World) -> Option<i32> {
     wait_until("it ends", async || if world.is_running() { Err("it runs") } else { Ok(()) }).await;
@@ -36,22 +28,12 @@ async fn holder(world: &World) -> String {
     world.get(LEASE).await.unwrap()["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
-/// One operator of several.
-struct Replica(Child);
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_upgrade_replicas_end_in_good_order_and_start_with_what_is_served() {
     if !has_mutation() {
         return;
     }
-    let (mut world, proxy) = world("upgraded").await;
+    let (mut world, proxy) = proxied("upgraded").await;
     proxy.spoil(asks(), |_| true, Fault::Without(KIND));
     world.launch_with(&OFTEN);
     world.wait_for_log("the guard holds").await;
@@ -59,22 +41,20 @@ async fn after_an_upgrade_replicas_end_in_good_order_and_start_with_what_is_serv
     apply(&world.admin, &[restreint()]).await;
     world.wait_condition("sensitivitylevels/restreint", "Enforced", "True", "the operator's webhook adds").await;
     assert!(world.get(POLICY).await.is_err() && world.get(CONFIGURATION).await.is_ok());
-    let log = world.cluster.dir().join("second.log");
-    let mut second = Replica(world.spawn(&[&["--instance", "second"], &OFTEN[..]].concat(), &log));
-    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let mut second = Replica::launch(&world, "second", &OFTEN);
     wait_until("the other stands by and serves", async || {
-        if said().contains("serving the webhook") && world.get(LEASE).await.is_ok() { Ok(()) } else { Err(said()) }
+        if second.log().contains("serving the webhook") && world.get(LEASE).await.is_ok() { Ok(()) } else { Err(second.log()) }
     })
     .await;
 
     proxy.heal();
-    let code = wait_until("the other ends", async || match second.0.try_wait() {
+    let code = wait_until("the other ends", async || match second.process.try_wait() {
         Ok(Some(code)) => Ok(code.code()),
-        _ => Err(said()),
+        _ => Err(second.log()),
     })
     .await;
     assert_eq!(code, ANEW);
-    assert!(said().contains("API servers serve MutatingAdmissionPolicy v1 now"), "{}", said());
+    assert!(second.log().contains("API servers serve MutatingAdmissionPolicy v1 now"), "{}", second.log());
     assert_eq!(ended(&mut world).await, ANEW);
     for line in ["API servers serve MutatingAdmissionPolicy v1 now", "the lease is given back"] {
         assert!(world.log().contains(line), "{line}\n{}", world.log());
@@ -98,7 +78,7 @@ async fn answers_that_differ_or_fail_change_nothing_and_a_way_back_is_noticed() 
     if !has_mutation() {
         return;
     }
-    let (mut world, proxy) = world("upgraded-back").await;
+    let (mut world, proxy) = proxied("upgraded-back").await;
     world.launch_with(&OFTEN);
     world.wait_for_log("the guard holds").await;
     world.cluster.history().promise(&[]);

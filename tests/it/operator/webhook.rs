@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Child;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,6 +11,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
+use super::replicas::Replica;
 use super::world::{World, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{Cluster, apply, asked, expect_refused, has_mutation, send, try_apply, wait_until};
 
@@ -247,22 +247,11 @@ async fn an_expired_certificate_refuses_pods_and_lets_none_by_until_there_is_ano
     wait_until("there is another", async || bare(&world).await).await;
 }
 
-/// One operator of several.
-struct Replica(Child);
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn any_replica_answers_and_one_is_enough() {
     const NEVER: [&str; 4] = ["--lease-duration", "600s", "--lease-renew-within", "500s"];
     let mut world = world("webhook-replicas", &NEVER).await;
-    let log = world.cluster.dir().join("second.log");
-    let second = Replica(world.spawn(&[&["--instance", "second"], &NEVER[..]].concat(), &log));
+    let second = Replica::launch(&world, "second", &NEVER);
     wait_until("both are believed", async || {
         let published = world.get(PUBLISHED).await?["data"].clone();
         let configuration = world.get(CONFIGURATION).await?;
@@ -283,7 +272,7 @@ async fn any_replica_answers_and_one_is_enough() {
     world.kill();
     world.service.cut();
     wait_until("the one that is left answers", async || bare(&world).await).await;
-    assert!(std::fs::read_to_string(&log).unwrap().contains("standing by"));
+    assert!(second.log().contains("standing by"));
     drop(second);
 }
 
