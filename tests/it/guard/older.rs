@@ -27,7 +27,12 @@ pub(super) async fn configuration(cluster: &Cluster) -> Value {
         )
     });
     let (address, certificate) = super::webhook::serve(router.with_state(kubeconfig)).await;
-    webhook(&settings(), &Reach::Url(format!("https://{address}")), &[certificate])
+    let mut configuration = webhook(&settings(), &Reach::Url(format!("https://{address}")), &[certificate]);
+    // This one reads what the operator would know already. What an API server does about an answer that is late is not tried here.
+    for webhook in configuration["webhooks"].as_array_mut().expect("webhooks are a list") {
+        webhook["timeoutSeconds"] = 30.into();
+    }
+    configuration
 }
 
 async fn answer(mutation: Mutation, kubeconfig: &std::path::Path, review: &str) -> ([(http::HeaderName, &'static str); 1], String) {
