@@ -8,7 +8,7 @@ RELEASE := target/release/rempart
 MDBOOK_VERSION := 0.5.4
 MDBOOK := .local/mdbook-$(MDBOOK_VERSION)/bin/mdbook
 
-.PHONY: help build test fmt lint unit integration rights compat upgrade otel soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
+.PHONY: help build test fmt lint unit integration rights compat gitops upgrade otel soak bench sbom crds chart reference docs demo cluster-up cluster-down operator-up operator-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ compat: $(CLUSTER) ## what must hold on the other versions of Kubernetes as well
 	@for version in 1.35.4 1.37.2; do KUBERNETES_VERSION=$$version $(CLUSTER) build || exit; done
 	KUBERNETES_VERSION=1.35.4 cargo test --locked --test it -- $(EVERYWHERE) $(BEFORE_1_36)
 	KUBERNETES_VERSION=1.37.2 cargo test --locked --test it -- $(EVERYWHERE) $(SINCE_1_36)
+
+gitops: $(CLUSTER) ## the recipes of the book by the tools themselves, which are compiled first
+	@$(CLUSTER) build
+	@$(CLUSTER) flux >/dev/null
+	cargo test --locked --test it -- --ignored gitops_
 
 upgrade: $(CLUSTER) ## from revision FROM to what is here, back and forward, under fire; if not said, from the newest tag, else from before the last change of charts, CRDs or policies
 	@$(CLUSTER) build

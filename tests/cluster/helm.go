@@ -25,24 +25,26 @@ func helmCommand(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	crds, err := monitoringCRDs(ctx, root)
+	const operator = "github.com/prometheus-operator/prometheus-operator"
+	release, err := released(ctx, filepath.Join(root, "monitoring"), operator)
 	if err != nil {
 		return err
 	}
+	crds := filepath.Join(release, "example", "prometheus-operator-crd")
 	return json.NewEncoder(os.Stdout).Encode(helmTools{Helm: filepath.Join(folders["helm"], "helm"), CRDs: crds})
 }
 
-// monitoringCRDs is a folder in Go's own module cache: nothing of that module is compiled.
-func monitoringCRDs(ctx context.Context, root string) (string, error) {
-	const path = "github.com/prometheus-operator/prometheus-operator"
-	m := module{name: "monitoring", dir: filepath.Join(root, "monitoring")}
+// released is a module's folder in Go's own module cache, fetched if it lacks it; the go.mod in dir says
+// which release of it. Nothing of it is compiled.
+func released(ctx context.Context, dir, path string) (string, error) {
+	m := module{name: filepath.Base(dir), dir: dir}
 	output, err := m.goTool(ctx, "mod", "download", "-json", path)
 	if err != nil {
-		return "", fmt.Errorf("cannot fetch the CRDs of the Prometheus operator: %w", err)
+		return "", fmt.Errorf("cannot fetch %s: %w", path, err)
 	}
 	var downloaded struct{ Dir string }
 	if err := json.Unmarshal([]byte(output), &downloaded); err != nil {
 		return "", err
 	}
-	return filepath.Join(downloaded.Dir, "example", "prometheus-operator-crd"), nil
+	return downloaded.Dir, nil
 }

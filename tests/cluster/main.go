@@ -26,6 +26,7 @@ const usage = `usage: cluster COMMAND [FLAGS]
   helm                                      compile Helm if the cache lacks it; prints where it is
   promtool                                  compile promtool if the cache lacks it; prints where it is
   kstatus                                   the same for a program around kstatus
+  flux                                      the same for Flux's kustomize-controller and its kinds
   credential --dir DIR --user NAME [--group GROUP]... [--apiserver I] [--out FILE]
                                             write a kubeconfig for a user of the cluster
   serviceaccount-kubeconfig --dir DIR -n NAMESPACE NAME [--apiserver I] [--out FILE]
@@ -72,6 +73,8 @@ func run(ctx context.Context, arguments []string) error {
 		return toolCommand(ctx, promtoolModule)
 	case "kstatus":
 		return toolCommand(ctx, kstatusModule)
+	case "flux":
+		return fluxCommand(ctx)
 	case "serve":
 		return serveCommand(ctx, arguments)
 	case "up":

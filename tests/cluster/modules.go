@@ -98,6 +98,15 @@ func kstatusModule(root string) module {
 	}
 }
 
+// fluxModule is the part of Flux that applies what is in Git; `cluster flux` builds it for the tests of GitOps.
+func fluxModule(root string) module {
+	return module{
+		name:     "flux",
+		dir:      filepath.Join(root, "flux"),
+		programs: []program{{"kustomize-controller", "github.com/fluxcd/kustomize-controller"}},
+	}
+}
+
 // key names the module's folder in the cache. It changes with every byte that decides what is built.
 func (m module) key() (string, error) {
 	hash := sha256.New()

@@ -10,6 +10,7 @@ mod chart;
 mod cluster;
 mod configuration;
 mod docs;
+mod gitops;
 mod guard;
 mod history;
 mod house;

@@ -11,7 +11,7 @@ mod delayed;
 mod deleted;
 mod faults;
 pub mod fire;
-mod gitops;
+pub mod gitops;
 mod idle;
 mod input;
 mod killed;

@@ -16,7 +16,7 @@ const TOOLS: [&str; 2] = ["argocd-controller", "kustomize-controller"];
 const TRACKED: [&str; 2] = ["app.kubernetes.io/instance=records", "kustomize.toolkit.fluxcd.io/name=records"];
 
 /// What is in Git, in the order of a tool that knows nothing of our kinds: what refers to something comes before it.
-fn manifests() -> Vec<Value> {
+pub fn manifests() -> Vec<Value> {
     let mut objects = vec![namespace("emr", None), namespace("clinic", Some("restreint"))];
     objects.extend(yaml(
         r"
@@ -81,7 +81,7 @@ async fn sync(world: &World, tool: &str, dry_run: bool) -> Vec<Value> {
 }
 
 /// The objects as they are.
-async fn live(world: &World) -> Vec<Value> {
+pub async fn live(world: &World) -> Vec<Value> {
     let mut found = Vec::new();
     for object in manifests() {
         found.push(json!(api_of(&world.admin, &object).get(object["metadata"]["name"].as_str().unwrap()).await.unwrap()));
@@ -94,13 +94,13 @@ fn compared(objects: Vec<Value>) -> Vec<Value> {
     objects.into_iter().map(|object| merged(object, json!({"metadata": {"managedFields": null}, "status": null}))).collect()
 }
 
-fn versions(objects: &[Value]) -> Vec<(Value, Value)> {
+pub fn versions(objects: &[Value]) -> Vec<(Value, Value)> {
     objects.iter().map(|object| (object["metadata"]["name"].clone(), object["metadata"]["resourceVersion"].clone())).collect()
 }
 
 /// For a moment the API server judges volumes of a new class and does not give them their affinity yet, so it refuses them. A
 /// provisioner tries again by itself; kwok, which plays it, when its claim changes.
-async fn provisioned(world: &World) {
+pub async fn provisioned(world: &World) {
     const CLAIM: &str = "/api/v1/namespaces/clinic/persistentvolumeclaims/data-database-0";
     wait_until("the claim has its volume", async || {
         let claim = world.get(CLAIM).await?;
@@ -115,7 +115,7 @@ async fn provisioned(world: &World) {
 }
 
 /// Waits until everything runs and nobody writes any more.
-async fn at_rest(world: &World) {
+pub async fn at_rest(world: &World) {
     world.wait_pods("emr", 2).await;
     world.wait_pods("clinic", 3).await;
     world.settled().await;

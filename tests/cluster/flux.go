@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+)
+
+// fluxTools are what the tests of Flux need beside a control plane.
+type fluxTools struct {
+	// Controller is kustomize-controller, which applies what is in Git.
+	Controller string `json:"controller"`
+	// CRDs are folders with its kinds, and with those that say where Git is.
+	CRDs []string `json:"crds"`
+}
+
+// fluxCommand prints where Flux is, and builds it if it is nowhere.
+func fluxCommand(ctx context.Context) error {
+	root, err := modulesRoot()
+	if err != nil {
+		return err
+	}
+	m := fluxModule(root)
+	folders, err := buildMissing(ctx, []module{m})
+	if err != nil {
+		return err
+	}
+	tools := fluxTools{Controller: filepath.Join(folders[m.name], m.programs[0].name)}
+	for _, of := range []struct{ folder, path string }{
+		{"flux", "github.com/fluxcd/kustomize-controller"},
+		{"flux-sources", "github.com/fluxcd/source-controller"},
+	} {
+		release, err := released(ctx, filepath.Join(root, of.folder), of.path)
+		if err != nil {
+			return err
+		}
+		tools.CRDs = append(tools.CRDs, filepath.Join(release, "config", "crd", "bases"))
+	}
+	return json.NewEncoder(os.Stdout).Encode(tools)
+}

@@ -1,0 +1,305 @@
+//! Flux's kustomize-controller. Its source-controller, which fetches what is in Git and serves it, is played by the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use http::StatusCode;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+use super::recipes;
+use crate::cluster::{apply, ran, supervisor, wait_until, yaml};
+use crate::operator::gitops::{at_rest, live, manifests, provisioned, versions};
+use crate::operator::world::{World, condition, interne, level, merged, namespace, qualified_cloud, restreint};
+
+const GIT: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/fleet";
+
+/// The controller, and the folders with its kinds. Compiled the first time, which takes minutes and shows.
+static FLUX: LazyLock<(PathBuf, Vec<PathBuf>)> = LazyLock::new(|| {
+    let output = supervisor().arg("flux").output().expect("the supervisor builds it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("it tells in JSON");
+    let path = |value: &Value| PathBuf::from(value.as_str().expect("it tells paths"));
+    (path(&told["controller"]), told["crds"].as_array().expect("a list").iter().map(path).collect())
+});
+
+/// What is served of each revision.
+type Served = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+/// A cluster with Rempart and Flux, and a repository that it follows.
+struct Fleet {
+    world: World,
+    served: Served,
+    url: String,
+    commits: usize,
+    controller: Child,
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let _ = self.controller.kill();
+        let _ = self.controller.wait();
+    }
+}
+
+impl Fleet {
+    async fn start(name: &str) -> Self {
+        let world = World::guarded(name).await;
+        for folder in &FLUX.1 {
+            for file in fs::read_dir(folder).expect("it is a folder of the release").map(|entry| entry.unwrap().path()) {
+                apply(&world.admin, &yaml(&fs::read_to_string(file).unwrap())).await;
+            }
+        }
+        apply(&world.admin, &[namespace("flux-system", None)]).await;
+        for kinds in ["source.toolkit.fluxcd.io/v1", "kustomize.toolkit.fluxcd.io/v1"] {
+            wait_until("the kinds of Flux are served", async || world.get(&format!("/apis/{kinds}")).await).await;
+        }
+        let served = Served::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let router = Router::new().route("/{revision}", get(artifact)).with_state(served.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let temporary = world.cluster.dir().join("flux");
+        fs::create_dir_all(&temporary).unwrap();
+        let log = File::create(world.cluster.dir().join("flux.log")).unwrap();
+        let controller = Command::new(&FLUX.0)
+            .args(["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--requeue-dependency=1s"])
+            .env("KUBECONFIG", world.cluster.dir().join("kubeconfig"))
+            .env("RUNTIME_NAMESPACE", "flux-system")
+            .env("TMPDIR", temporary)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("it was built for this machine");
+        Self { world, served, url, commits: 0, controller }
+    }
+
+    /// Commits these files, whole: what is not among them is gone. Gives the revision.
+    async fn commit(&mut self, files: &[(&str, Vec<Value>)]) -> String {
+        self.commits += 1;
+        let name = format!("{:040x}", self.commits);
+        let folder = self.world.cluster.dir().join(&name);
+        for (path, objects) in files {
+            let file = folder.join(path);
+            fs::create_dir_all(file.parent().expect("it is in a folder")).unwrap();
+            fs::write(file, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()).unwrap();
+        }
+        let archive = folder.with_extension("tar.gz");
+        let mut tar = Command::new("tar");
+        tar.arg("-czf").arg(&archive).arg("-C").arg(&folder).arg(".");
+        ran(tar).expect("tar is everywhere");
+        let bytes = fs::read(archive).unwrap();
+        let digest = Sha256::digest(&bytes).iter().fold("sha256:".to_owned(), |hex, byte| format!("{hex}{byte:02x}"));
+        self.served.lock().unwrap().insert(name.clone(), bytes);
+
+        let revision = format!("main@sha1:{name}");
+        let artifact = json!({
+            "url": format!("{}/{name}", self.url), "path": name, "revision": revision, "digest": digest, "lastUpdateTime": "2026-01-01T00:00:00Z",
+        });
+        let ready = json!({
+            "type": "Ready", "status": "True", "reason": "Succeeded", "message": "stored", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        if self.commits == 1 {
+            let spec = json!({"url": "https://git.example/fleet.git", "interval": "1h", "ref": {"branch": "main"}});
+            let git = json!({
+                "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+                "metadata": {"name": "fleet", "namespace": "flux-system"}, "spec": spec,
+            });
+            apply(&self.world.admin, &[git]).await;
+        }
+        let status = json!({"status": {"artifact": artifact, "conditions": [ready], "observedGeneration": 1}});
+        self.world.patch(&format!("{GIT}/status"), status).await;
+        revision
+    }
+
+    /// The Kustomization of the book with this name, changed like this. Rempart itself was installed by other means.
+    async fn follow(&self, name: &str, change: Value) {
+        let written = recipes("Kustomization").into_iter().find(|found| found["metadata"]["name"] == name);
+        let mut followed = merged(written.expect("the book has it"), json!({"spec": {"retryInterval": "2s"}}));
+        if let Some(after) = followed["spec"]["dependsOn"].as_array_mut() {
+            after.retain(|one| one["name"] != "rempart");
+        }
+        apply(&self.world.admin, &[merged(followed, change)]).await;
+    }
+
+    /// Waits until Flux says this of what it made of a revision.
+    async fn says(&self, name: &str, revision: &str, status: &str, text: &str) -> Value {
+        wait_until(&format!("{name} is {status} at {revision}: {text}"), async || {
+            let found = self.world.get(&path(name)).await?;
+            let ready = condition(&found, "Ready");
+            let at = found["status"]["lastAttemptedRevision"] == revision
+                && found["status"]["observedGeneration"] == found["metadata"]["generation"];
+            let says = ready["status"] == status && ready["message"].as_str().is_some_and(|message| message.contains(text));
+            if at && says { Ok(found) } else { Err(format!("{:#}", found["status"])) }
+        })
+        .await
+    }
+
+    /// Has Flux look again at what it has applied, and waits until it has.
+    async fn again(&self, name: &str, token: &str) {
+        self.world.patch(&path(name), json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": token}}})).await;
+        wait_until("Flux has looked again", async || {
+            let found = self.world.get(&path(name)).await?;
+            let done = found["status"]["lastHandledReconcileAt"] == token && condition(&found, "Ready")["status"] == "True";
+            if done { Ok(()) } else { Err(format!("{:#}", found["status"])) }
+        })
+        .await;
+    }
+}
+
+async fn artifact(State(served): State<Served>, Path(revision): Path<String>) -> Result<Vec<u8>, StatusCode> {
+    served.lock().unwrap().get(&revision).cloned().ok_or(StatusCode::NOT_FOUND)
+}
+
+fn path(kustomization: &str) -> String {
+    format!("/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations/{kustomization}")
+}
+
+/// Whether an object belongs to those who decide on trust, and not to a team.
+fn is_of_trust(object: &Value) -> bool {
+    ["TrustedCloud", "SensitivityLevel"].iter().any(|kind| object["kind"] == *kind)
+}
+
+/// What Flux believes to be its own: `<namespace>_<name>_<group>_<kind>`.
+fn inventory(kustomization: &Value) -> BTreeSet<String> {
+    let entries = kustomization["status"]["inventory"]["entries"].as_array().cloned().unwrap_or_default();
+    entries.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect()
+}
+
+fn ids(objects: &[Value]) -> BTreeSet<String> {
+    let id = |object: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (metadata, version) = (&object["metadata"], text(&object["apiVersion"]));
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        format!("{}_{}_{group}_{}", text(&metadata["namespace"]), text(&metadata["name"]), text(&object["kind"]))
+    };
+    objects.iter().map(id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "make gitops: compiles Flux"]
+async fn gitops_flux_applies_what_is_in_git_finds_nothing_to_correct_and_prunes_only_its_own() {
+    let mut fleet = Fleet::start("flux").await;
+    fleet.world.nodes("snc", 2, "snc").await;
+    // A class of no cloud: a quota closes it.
+    let standard = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}, "provisioner": "csi.example",
+    });
+    apply(&fleet.world.admin, &[standard]).await;
+    let (trust, team): (Vec<Value>, Vec<Value>) = manifests().into_iter().partition(is_of_trust);
+    let first = fleet.commit(&[("trust/all.yaml", trust.clone()), ("teams/records/all.yaml", team.clone())]).await;
+    // The team's comes first, and waits by itself for what it depends on.
+    let declaration = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "DataDeclaration", "name": "records", "namespace": "emr"});
+    fleet.follow("records", json!({"spec": {"healthChecks": [declaration]}})).await;
+    fleet.follow("trust", json!({})).await;
+    fleet.says("trust", &first, "True", "Applied revision").await;
+    let records = fleet.says("records", &first, "True", "Applied revision").await;
+    assert_eq!(inventory(&records), ids(&team), "and nothing that the operator wrote");
+    provisioned(&fleet.world).await;
+    at_rest(&fleet.world).await;
+
+    let before = versions(&live(&fleet.world).await);
+    for token in ["once", "twice"] {
+        for name in ["trust", "records"] {
+            fleet.again(name, token).await;
+        }
+        fleet.world.settled().await;
+        assert_eq!(versions(&live(&fleet.world).await), before, "there is nothing to correct, and nobody answers it");
+    }
+
+    let fewer: Vec<Value> = team.iter().filter(|object| object["kind"] != "Deployment").cloned().collect();
+    let second = fleet.commit(&[("trust/all.yaml", trust), ("teams/records/all.yaml", fewer.clone())]).await;
+    let records = fleet.says("records", &second, "True", "Applied revision").await;
+    assert_eq!(inventory(&records), ids(&fewer));
+    wait_until("what is no longer in Git is gone", async || {
+        let found = fleet.world.items("/apis/apps/v1/namespaces/clinic/deployments").await;
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    })
+    .await;
+    for written in ["storageclass snc-block", "resourcequota -n clinic rempart-classes", "clearance cluster", "daemonset -n emr agent"] {
+        fleet.world.cluster.shell(&format!("kubectl get {written}")).unwrap();
+    }
+    let emr = fleet.world.get("/api/v1/namespaces/emr").await.unwrap();
+    assert_eq!(
+        emr["metadata"]["labels"]["rempart.dev/sensitivity"], "restreint",
+        "which the operator wrote, and Flux does not know: {emr:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "make gitops: compiles Flux"]
+async fn gitops_flux_takes_everything_in_one_go_waits_for_what_is_missing_and_fails_on_what_is_wrong() {
+    let mut fleet = Fleet::start("flux-health").await;
+    fleet.world.nodes("snc", 2, "snc").await;
+    let one_go = fleet.commit(&[("trust/all.yaml", manifests())]).await;
+    fleet.follow("trust", json!({})).await;
+    provisioned(&fleet.world).await;
+    // It waits for all of them, pods included.
+    fleet.says("trust", &one_go, "True", "Applied revision").await;
+    at_rest(&fleet.world).await;
+
+    let secret = |spec: Value| level("secret", json!({}), spec);
+    let with = |object: Value| [manifests(), vec![object]].concat();
+    fleet.follow("trust", json!({"spec": {"timeout": "10s"}})).await;
+    let missing = fleet.commit(&[("trust/all.yaml", with(secret(json!({"extends": ["interne"]}))))]).await;
+    fleet.says("trust", &missing, "False", "SensitivityLevel/secret status: 'InProgress'").await;
+    let there = fleet.commit(&[("trust/all.yaml", [with(secret(json!({"extends": ["interne"]}))), vec![interne()]].concat())]).await;
+    fleet.says("trust", &there, "True", "Applied revision").await;
+
+    // Long enough to see that it does not wait for that.
+    fleet.follow("trust", json!({"spec": {"timeout": "1h"}})).await;
+    let wrong = fleet.commit(&[("trust/all.yaml", [with(secret(json!({"extends": ["secret"]}))), vec![interne()]].concat())]).await;
+    fleet.says("trust", &wrong, "False", "SensitivityLevel/secret status: 'Failed'").await;
+    let mended = fleet.commit(&[("trust/all.yaml", [with(secret(json!({}))), vec![interne()]].concat())]).await;
+    fleet.says("trust", &mended, "True", "Applied revision").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "make gitops: compiles Flux"]
+async fn gitops_flux_in_the_name_of_a_team_gives_a_level_and_does_not_take_it_back() {
+    let mut fleet = Fleet::start("flux-team").await;
+    let team = yaml(
+        r"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: team, namespace: flux-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: team}
+rules:
+- {apiGroups: [''], resources: [namespaces], verbs: ['*']}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: team}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: team}
+subjects: [{kind: ServiceAccount, name: team, namespace: flux-system}]
+",
+    );
+    apply(&fleet.world.admin, &team).await;
+    apply(&fleet.world.admin, &[qualified_cloud("snc"), restreint(), interne()]).await;
+    fleet.world.wait_condition("sensitivitylevels/restreint", "Ready", "True", "").await;
+    let records = |level: Option<&str>| [("teams/records/namespace.yaml", vec![namespace("records", level)])];
+    let first = fleet.commit(&records(None)).await;
+    fleet.follow("records", json!({"spec": {"dependsOn": null, "healthChecks": null, "serviceAccountName": "team"}})).await;
+    fleet.says("records", &first, "True", "Applied revision").await;
+    let given = fleet.commit(&records(Some("restreint"))).await;
+    fleet.says("records", &given, "True", "Applied revision").await;
+    for level in [Some("interne"), None] {
+        let changed = fleet.commit(&records(level)).await;
+        fleet.says("records", &changed, "False", "needs the verb declassify on sensitivitylevels.rempart.dev/restreint").await;
+        let stays = fleet.world.get("/api/v1/namespaces/records").await.unwrap();
+        assert_eq!(stays["metadata"]["labels"]["rempart.dev/sensitivity"], "restreint", "{stays:#}");
+    }
+    let back = fleet.commit(&records(Some("restreint"))).await;
+    fleet.says("records", &back, "True", "Applied revision").await;
+}
