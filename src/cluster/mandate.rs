@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How a replica stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Tenure {
     /// It may write until this instant, unless the lease is renewed.
     Leads(Instant),
     /// Another replica holds the lease.
@@ -21,28 +21,28 @@ pub enum Standing {
 
 /// What a replica knows about its own standing. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Mandate(watch::Receiver<Standing>);
+pub struct Mandate(watch::Receiver<Tenure>);
 
 impl Mandate {
     /// One that is what is sent there; at first nothing is known.
-    pub fn new() -> (watch::Sender<Standing>, Self) {
-        let (sender, receiver) = watch::channel(Standing::Unknown("the lease has not been read yet".to_owned()));
+    pub fn new() -> (watch::Sender<Tenure>, Self) {
+        let (sender, receiver) = watch::channel(Tenure::Unknown("the lease has not been read yet".to_owned()));
         (sender, Self(receiver))
     }
 
     /// How long this replica may still write; none if it may not.
     pub fn left(&self) -> Option<Duration> {
         match &*self.0.borrow() {
-            Standing::Leads(until) => until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()),
-            Standing::StandsBy(_) | Standing::Unknown(_) => None,
+            Tenure::Leads(until) => until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()),
+            Tenure::StandsBy(_) | Tenure::Unknown(_) => None,
         }
     }
 
     /// Whether it is known who leads; why not, if not.
     pub fn known(&self) -> Result<(), String> {
         match &*self.0.borrow() {
-            Standing::Leads(_) | Standing::StandsBy(_) => Ok(()),
-            Standing::Unknown(why) => Err(why.clone()),
+            Tenure::Leads(_) | Tenure::StandsBy(_) => Ok(()),
+            Tenure::Unknown(why) => Err(why.clone()),
         }
     }
 
@@ -84,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_was_stopped_past_its_time_does_not_go_on_where_it_was() {
         let (standing, mandate) = Mandate::new();
-        standing.send_replace(Standing::Leads(Instant::now() + Duration::from_millis(20)));
+        standing.send_replace(Tenure::Leads(Instant::now() + Duration::from_millis(20)));
         let writes = std::cell::Cell::new(0);
         let two_writes = async {
             writes.set(1);
@@ -102,14 +102,14 @@ mod tests {
     #[tokio::test]
     async fn what_takes_longer_than_the_lease_had_left_goes_on_when_that_is_renewed_and_ends_when_it_is_not() {
         let (standing, mandate) = Mandate::new();
-        standing.send_replace(Standing::Leads(Instant::now() + Duration::from_millis(20)));
+        standing.send_replace(Tenure::Leads(Instant::now() + Duration::from_millis(20)));
         let renew = async {
-            standing.send_replace(Standing::Leads(Instant::now() + Duration::from_mins(1)));
+            standing.send_replace(Tenure::Leads(Instant::now() + Duration::from_mins(1)));
             sleep(Duration::from_millis(40)).await;
         };
         assert_eq!(mandate.during(Duration::from_mins(1), renew).await, Some(()));
         let lose = async {
-            standing.send_replace(Standing::StandsBy("b".to_owned()));
+            standing.send_replace(Tenure::StandsBy("b".to_owned()));
             sleep(Duration::from_mins(1)).await;
         };
         assert_eq!(mandate.during(Duration::from_mins(1), lose).await, None);

@@ -15,7 +15,7 @@ pub use apply::{
     Alive, Applied, Authorities, Guarding, LeaseError, LeaseStore, Part, Refusal, RemovalError, Telling, Writer, alive, guarding,
 };
 pub use connect::{ConnectError, connect, host};
-pub use mandate::{Mandate, Standing};
+pub use mandate::{Mandate, Tenure};
 pub use observe::World;
 pub use probe::{Adding, Aim, Found, probe};
 pub use served::served;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, instrument, warn};
 
-use crate::cluster::{LeaseError, LeaseStore, Mandate, Standing};
+use crate::cluster::{LeaseError, LeaseStore, Mandate, Tenure};
 
 /// How long to wait after somebody else has written the lease at the same time.
 const AFTER_CONFLICT: Duration = Duration::from_millis(100);
@@ -84,7 +84,7 @@ fn held_by(lease: &Lease) -> Option<&str> {
 struct Candidate {
     store: LeaseStore,
     election: Election,
-    standing: watch::Sender<Standing>,
+    standing: watch::Sender<Tenure>,
     /// The lease as it was last seen; there may be none.
     known: Option<Lease>,
 }
@@ -94,14 +94,14 @@ impl Candidate {
         let mut pause = Duration::MAX;
         loop {
             // Who holds the lease knows it by the answers to its own renewals.
-            let leads = matches!(&*self.standing.borrow(), Standing::Leads(_));
+            let leads = matches!(&*self.standing.borrow(), Tenure::Leads(_));
             tokio::select! {
                 () = sleep(pause) => {}
                 changed = watched.changed(), if !leads => match (changed, watched.borrow().clone()) {
                     (Err(_), _) => return,
                     (Ok(()), Ok(lease)) => self.known = lease,
                     (Ok(()), Err(why)) => {
-                        self.turn_to(Standing::Unknown(why));
+                        self.turn_to(Tenure::Unknown(why));
                         continue;
                     }
                 },
@@ -119,14 +119,14 @@ impl Candidate {
         let spec = match self.election.consider(found, began, Timestamp::now()) {
             Move::Write(spec) => spec,
             Move::Wait(holder, pause) => {
-                self.turn_to(Standing::StandsBy(holder));
+                self.turn_to(Tenure::StandsBy(holder));
                 return pause;
             }
         };
         let error = match self.store.write(self.known.as_ref(), spec).await {
             Ok(written) => {
                 self.known = Some(written);
-                self.turn_to(Standing::Leads(began + renew_within));
+                self.turn_to(Tenure::Leads(began + renew_within));
                 return renew_every.saturating_sub(began.elapsed());
             }
             Err(error) => error,
@@ -139,30 +139,30 @@ impl Candidate {
             Ok(found) => {
                 let holder = found.as_ref().and_then(held_by);
                 if holder != Some(&self.election.identity) {
-                    self.turn_to(Standing::StandsBy(holder.unwrap_or("nobody").to_owned()));
+                    self.turn_to(Tenure::StandsBy(holder.unwrap_or("nobody").to_owned()));
                 }
                 self.known = found;
             }
             Err(unread) => warn!(error = %unread, "the lease could not be read"),
         }
-        let lapsed = !matches!(&*self.standing.borrow(), Standing::StandsBy(_)) && !self.leads();
+        let lapsed = !matches!(&*self.standing.borrow(), Tenure::StandsBy(_)) && !self.leads();
         if lapsed {
-            self.turn_to(Standing::Unknown(error.to_string()));
+            self.turn_to(Tenure::Unknown(error.to_string()));
         }
         if conflict { AFTER_CONFLICT } else { renew_every }
     }
 
     fn leads(&self) -> bool {
-        matches!(&*self.standing.borrow(), Standing::Leads(until) if *until > Instant::now())
+        matches!(&*self.standing.borrow(), Tenure::Leads(until) if *until > Instant::now())
     }
 
-    fn turn_to(&self, standing: Standing) {
-        let renewal = self.leads() && matches!(standing, Standing::Leads(_));
+    fn turn_to(&self, standing: Tenure) {
+        let renewal = self.leads() && matches!(standing, Tenure::Leads(_));
         self.standing.send_if_modified(|now| {
             let news = !renewal && *now != standing;
             match &standing {
-                Standing::StandsBy(holder) if news => info!(holder, "standing by"),
-                Standing::Unknown(why) if news => warn!(why, "nobody knows who may write"),
+                Tenure::StandsBy(holder) if news => info!(holder, "standing by"),
+                Tenure::Unknown(why) if news => warn!(why, "nobody knows who may write"),
                 _ => {}
             }
             *now = standing;

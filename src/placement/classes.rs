@@ -15,7 +15,7 @@ use crate::trust::Problem;
 
 /// A class that a cloud names, against the one that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClassStanding {
     /// It is there and as it should be.
     InPlace,
     /// There is none of that name.
@@ -47,7 +47,7 @@ pub struct Classes {
     pub snapshots: BTreeMap<String, String>,
     /// VolumeAttributesClass to cloud, likewise.
     pub attributes: BTreeMap<String, String>,
-    standings: BTreeMap<String, Vec<(String, Standing)>>,
+    standings: BTreeMap<String, Vec<(String, ClassStanding)>>,
     problems: BTreeMap<String, Vec<Problem>>,
 }
 
@@ -107,7 +107,7 @@ impl Classes {
     }
 
     /// Where the classes that `cloud` names stand, in the order of its spec.
-    pub fn standings(&self, cloud: &str) -> &[(String, Standing)] {
+    pub fn standings(&self, cloud: &str) -> &[(String, ClassStanding)] {
         self.standings.get(cloud).map_or(&[], Vec::as_slice)
     }
 
@@ -122,10 +122,10 @@ impl Classes {
         for (name, cloud, wanted) in named {
             let others = || claimants[name.as_str()].iter().filter(|other| *other != cloud).map(|other| (*other).to_owned());
             let standing = match others().collect::<Vec<_>>() {
-                others if others.is_empty() => found.get(name).map_or(Standing::Missing, |found| standing(cloud, wanted, found)),
-                others => Standing::Shared(others),
+                others if others.is_empty() => found.get(name).map_or(ClassStanding::Missing, |found| standing(cloud, wanted, found)),
+                others => ClassStanding::Shared(others),
             };
-            if standing == Standing::InPlace {
+            if standing == ClassStanding::InPlace {
                 in_place.insert(name.clone(), (*cloud).to_owned());
             } else {
                 doubtful.insert(name);
@@ -157,13 +157,13 @@ fn claimants<'a>(named: &'a Named<'_>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
     claimants
 }
 
-fn standing(cloud: &str, wanted: &Wanted<'_>, found: &ClassFacts) -> Standing {
+fn standing(cloud: &str, wanted: &Wanted<'_>, found: &ClassFacts) -> ClassStanding {
     match wanted {
-        Wanted::Existing(driver) if found.driver == *driver => Standing::InPlace,
-        Wanted::Existing(_) => Standing::OtherDriver(found.driver.clone()),
-        Wanted::Written(_) if found.written_for.as_deref() != Some(cloud) => Standing::NotOurs,
-        Wanted::Written(body) if found.body == *body => Standing::InPlace,
-        Wanted::Written(_) => Standing::Altered,
+        Wanted::Existing(driver) if found.driver == *driver => ClassStanding::InPlace,
+        Wanted::Existing(_) => ClassStanding::OtherDriver(found.driver.clone()),
+        Wanted::Written(_) if found.written_for.as_deref() != Some(cloud) => ClassStanding::NotOurs,
+        Wanted::Written(body) if found.body == *body => ClassStanding::InPlace,
+        Wanted::Written(_) => ClassStanding::Altered,
     }
 }
 
@@ -214,7 +214,7 @@ pub fn closed_to<'a>(clearance: &ClearanceSpec, levels: &BTreeSet<&str>, all: im
     all.into_iter().filter(|class| !cleared(class)).collect()
 }
 
-impl Standing {
+impl ClassStanding {
     /// One word, for statuses.
     pub fn reason(&self) -> Reason {
         match self {
@@ -228,7 +228,7 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for ClassStanding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InPlace => f.write_str("is in place"),

@@ -6,7 +6,7 @@ mod facts;
 mod judge;
 mod recognise;
 
-pub use classes::{Classes, Found as FoundClasses, Standing, closed_to, storage_class};
+pub use classes::{ClassStanding, Classes, Found as FoundClasses, closed_to, storage_class};
 pub use clear::{Clearing, Facts, LevelRule, clear, epoch, node_labels};
 pub use facts::{
     AttachmentFacts, ClaimFacts, ClassFacts, DaemonSetFacts, NamespaceFacts, NodeFacts, Owner, PodFacts, QuotaFacts, Unschedulable,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::steps::{Replaced, Step};
 use super::view::{self, View};
 use crate::api::names::QUOTA;
-use crate::placement::{self, Standing};
+use crate::placement::{self, ClassStanding};
 
 /// Longest prefix of a qualified name, which a class is in a quota: one with a longer name cannot be counted.
 const LONGEST_PREFIX: usize = 253;
@@ -16,11 +16,11 @@ pub(super) fn classes(view: &View<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     let (mut kept, mut existing) = (BTreeSet::new(), BTreeSet::new());
     for (cloud, object) in view::readable(&view.snapshot.clouds) {
-        let standings: BTreeMap<&str, &Standing> =
+        let standings: BTreeMap<&str, &ClassStanding> =
             view.classes.standings(cloud).iter().map(|(name, standing)| (name.as_str(), standing)).collect();
         for (name, class) in placement::storage_class(cloud, &object.spec) {
             let standing = standings.get(name.as_str());
-            if matches!(standing, Some(Standing::Missing | Standing::Altered)) && view.cloud_problems(cloud).is_empty() {
+            if matches!(standing, Some(ClassStanding::Missing | ClassStanding::Altered)) && view.cloud_problems(cloud).is_empty() {
                 let there = view.snapshot.storage_classes.get(&name);
                 let replaces = there.map(|there| Replaced { uid: there.uid.clone(), default: there.default });
                 steps.push(Step::WriteStorageClass { name: name.clone(), object: class, replaces });

@@ -25,7 +25,7 @@ pub struct Assessment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudStanding {
     /// Its qualifications, in the order of the spec. Empty if the cloud has problems.
-    pub qualifications: Vec<Standing>,
+    pub qualifications: Vec<QualificationStanding>,
     /// Index of the qualification to put forward: one that counts before one that does not, then the most telling
     /// scheme, the highest version and the latest end.
     pub best: Option<usize>,
@@ -37,7 +37,7 @@ pub struct CloudStanding {
 
 /// Where a qualification stands at an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct QualificationStanding {
     /// Its scheme.
     pub scheme: String,
     /// Its version, as written.
@@ -133,13 +133,13 @@ fn ages_after(chain: &Chain<'_>, required: &Requirements, now: Timestamp) -> Vec
     windows.flat_map(|(begin, end)| [begin, end]).filter(|turn| *turn > now && *turn < Timestamp::MAX).collect()
 }
 
-fn standings(sound: &SoundCloud, now: Timestamp) -> Vec<Standing> {
+fn standings(sound: &SoundCloud, now: Timestamp) -> Vec<QualificationStanding> {
     let pairs = sound.cloud.decisions.iter().zip(sound.holdings.courses());
     pairs
         .map(|(decision, course)| {
             let held = course.at(now);
             let counts = held.state.satisfies() && schemes::in_force(&decision.scheme);
-            Standing {
+            QualificationStanding {
                 scheme: decision.scheme.clone(),
                 version: decision.written_version.clone(),
                 decision: decision.number.clone(),
@@ -153,8 +153,8 @@ fn standings(sound: &SoundCloud, now: Timestamp) -> Vec<Standing> {
         .collect()
 }
 
-fn best(qualifications: &[Standing]) -> Option<usize> {
-    let telling = |(index, standing): &(usize, &Standing)| {
+fn best(qualifications: &[QualificationStanding]) -> Option<usize> {
+    let telling = |(index, standing): &(usize, &QualificationStanding)| {
         let version = standing.version.as_deref().map(super::version::Version::of);
         let end = standing.counts_until.unwrap_or(Timestamp::MAX);
         // Of two that are over, the words name the later day: they end in it, year first.
@@ -191,14 +191,14 @@ impl CloudStanding {
         self.levels.get(level).and_then(|result| result.as_ref().err()).map_or(&[], Vec::as_slice)
     }
 
-    /// The qualification to put forward: columns `QUALIFIED` (its [`Standing::name`] and state) and `UNTIL` (its
-    /// [`Standing::counts_until`]).
-    pub fn best(&self) -> Option<&Standing> {
+    /// The qualification to put forward: columns `QUALIFIED` (its [`QualificationStanding::name`] and state) and `UNTIL` (its
+    /// [`QualificationStanding::counts_until`]).
+    pub fn best(&self) -> Option<&QualificationStanding> {
         self.qualifications.get(self.best?)
     }
 }
 
-impl Standing {
+impl QualificationStanding {
     /// Scheme and version: `secnumcloud 3.2`.
     pub fn name(&self) -> String {
         [Some(&self.scheme), self.version.as_ref()].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")

@@ -38,7 +38,7 @@ mod timeline;
 mod unmet;
 mod version;
 
-pub use assessment::{Assessment, CloudStanding, Satisfied, Standing};
+pub use assessment::{Assessment, CloudStanding, QualificationStanding, Satisfied};
 pub use calendar::end_of_day;
 pub use level::unattended_for;
 pub use problem::Problem;

@@ -6,7 +6,7 @@ use crate::api::reasons::Reason;
 use crate::api::sensitivity_level::SensitivityLevelSpec;
 use crate::api::storage::{DriverUse, StorageClassStatus};
 use crate::api::{ClearanceSpec, TrustedCloud};
-use crate::placement::Standing;
+use crate::placement::ClassStanding;
 use crate::plan::pods::Found;
 use crate::plan::view::{View, count, listed};
 
@@ -31,7 +31,7 @@ pub(super) fn ready(view: &View<'_>, name: &str, conditions: &mut Conditions<'_>
         view.snapshot.failures.iter().find(|(failed, _)| **failed == key || **failed == format!("{key} -")).map(|(_, error)| error)
     };
     let failed: Vec<_> = standings.iter().filter_map(|(class, _)| Some((class, refused(class)?))).collect();
-    let off: Vec<_> = standings.iter().filter(|(_, standing)| *standing != Standing::InPlace).collect();
+    let off: Vec<_> = standings.iter().filter(|(_, standing)| *standing != ClassStanding::InPlace).collect();
     if let Some((class, error)) = failed.first() {
         let message = format!("class {class} could not be written and is tried again: {error}");
         conditions.set(STORAGE_READY, Truth::False, Reason::WriteFailed, message);
