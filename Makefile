@@ -57,7 +57,7 @@ compat: $(CLUSTER) ## what must hold on the other versions of Kubernetes as well
 
 gitops: $(CLUSTER) ## the recipes of the book by the tools themselves, which are compiled first
 	@$(CLUSTER) build
-	@$(CLUSTER) flux >/dev/null
+	@for tool in flux argocd; do $(CLUSTER) $$tool >/dev/null || exit; done
 	cargo test --locked --test it -- --ignored gitops_
 
 upgrade: $(CLUSTER) ## from revision FROM to what is here, back and forward, under fire; if not said, from the newest tag, else from before the last change of charts, CRDs or policies

@@ -27,6 +27,7 @@ const usage = `usage: cluster COMMAND [FLAGS]
   promtool                                  compile promtool if the cache lacks it; prints where it is
   kstatus                                   the same for a program around kstatus
   flux                                      the same for Flux's kustomize-controller and its kinds
+  argocd                                    the same for Argo CD's controller and repository server, and its manifests
   credential --dir DIR --user NAME [--group GROUP]... [--apiserver I] [--out FILE]
                                             write a kubeconfig for a user of the cluster
   serviceaccount-kubeconfig --dir DIR -n NAMESPACE NAME [--apiserver I] [--out FILE]
@@ -75,6 +76,8 @@ func run(ctx context.Context, arguments []string) error {
 		return toolCommand(ctx, kstatusModule)
 	case "flux":
 		return fluxCommand(ctx)
+	case "argocd":
+		return argocdCommand(ctx)
 	case "serve":
 		return serveCommand(ctx, arguments)
 	case "up":

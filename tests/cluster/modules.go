@@ -87,7 +87,7 @@ func promtoolModule(root string) module {
 	}
 }
 
-// kstatusModule is a program of ours around the library by which Flux, Argo CD and Helm judge objects; `cluster kstatus`
+// kstatusModule is a program of ours around the library by which Flux and Helm judge objects; `cluster kstatus`
 // builds it for the tests of statuses.
 func kstatusModule(root string) module {
 	return module{
@@ -104,6 +104,16 @@ func fluxModule(root string) module {
 		name:     "flux",
 		dir:      filepath.Join(root, "flux"),
 		programs: []program{{"kustomize-controller", "github.com/fluxcd/kustomize-controller"}},
+	}
+}
+
+// argocdModule is a program of ours around Argo CD's controller and repository server; `cluster argocd` builds it for the tests of GitOps.
+func argocdModule(root string) module {
+	return module{
+		name:     "argocd",
+		dir:      filepath.Join(root, "argocd"),
+		programs: []program{{"argocd", "."}},
+		sources:  []string{"main.go"},
 	}
 }
 

@@ -1,4 +1,4 @@
-//! Where Flux, Argo CD and Helm believe that an object stands: by the library that they use, and by its rules in our own words.
+//! Where Flux and Helm believe that an object stands: by the library that they use, and by its rules in our own words.
 
 #[path = "../../src/plan/tests/kstatus/rules.rs"]
 mod rules;

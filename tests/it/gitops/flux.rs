@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
-use super::recipes;
+use super::{recipes, team};
 use crate::cluster::{apply, ran, supervisor, wait_until, yaml};
 use crate::operator::gitops::{at_rest, live, manifests, provisioned, versions};
-use crate::operator::world::{World, condition, interne, level, merged, namespace, qualified_cloud, restreint};
+use crate::operator::world::{World, condition, interne, level, merged, namespace};
 
 const GIT: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/fleet";
 
@@ -266,28 +266,7 @@ async fn gitops_flux_takes_everything_in_one_go_waits_for_what_is_missing_and_fa
 #[ignore = "make gitops: compiles Flux"]
 async fn gitops_flux_in_the_name_of_a_team_gives_a_level_and_does_not_take_it_back() {
     let mut fleet = Fleet::start("flux-team").await;
-    let team = yaml(
-        r"
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: team, namespace: flux-system}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: team}
-rules:
-- {apiGroups: [''], resources: [namespaces], verbs: ['*']}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: team}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: team}
-subjects: [{kind: ServiceAccount, name: team, namespace: flux-system}]
-",
-    );
-    apply(&fleet.world.admin, &team).await;
-    apply(&fleet.world.admin, &[qualified_cloud("snc"), restreint(), interne()]).await;
-    fleet.world.wait_condition("sensitivitylevels/restreint", "Ready", "True", "").await;
+    team(&fleet.world, "flux-system").await;
     let records = |level: Option<&str>| [("teams/records/namespace.yaml", vec![namespace("records", level)])];
     let first = fleet.commit(&records(None)).await;
     fleet.follow("records", json!({"spec": {"dependsOn": null, "healthChecks": null, "serviceAccountName": "team"}})).await;

@@ -1,4 +1,4 @@
-//! How Flux, Argo CD and Helm judge an object of a kind that they do not know: the rules that kstatus documents
+//! How Flux and Helm judge an object of a kind that they do not know: the rules that kstatus documents
 //! (kubernetes-sigs/cli-utils, `pkg/kstatus`), in our own words. The integration tests hold them against the original.
 
 use serde_json::Value;

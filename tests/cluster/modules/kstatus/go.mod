@@ -1,4 +1,4 @@
-// The library by which Flux, Argo CD and Helm judge objects, with a program around it.
+// The library by which Flux and Helm judge objects, with a program around it.
 module rempart/tests/cluster/modules/kstatus
 
 go 1.26.0
