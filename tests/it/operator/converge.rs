@@ -73,8 +73,12 @@ pub(super) async fn state(world: &World) -> BTreeMap<String, Value> {
             let name = format!("{kind} {} {}", object["metadata"]["namespace"], object["metadata"]["name"]);
             let metadata = &object["metadata"];
             object["metadata"] = json!({"labels": metadata["labels"], "finalizers": metadata["finalizers"]});
-            if kind.ends_with("nodes") {
+            if !says_its_status(kind) {
                 object["status"] = Value::Null;
+            }
+            // Whether a node is ready is up to others as well.
+            if let Some(taints) = object["spec"]["taints"].as_array_mut() {
+                taints.retain(|taint| taint["key"].as_str().is_none_or(|key| !key.starts_with("node.kubernetes.io/")));
             }
             if name.contains("rempart-epoch") {
                 // It names the objects that were written, by identity.
@@ -92,6 +96,11 @@ pub(super) async fn state(world: &World) -> BTreeMap<String, Value> {
         }
     }
     lines
+}
+
+/// Whether the operator writes the status of these objects. Controllers write that of all others, when they come to it.
+fn says_its_status(kind: &str) -> bool {
+    kind.starts_with("/apis/rempart.dev/")
 }
 
 /// What differs between any two clusters: when, and under which identity.
@@ -133,6 +142,9 @@ async fn contents(world: &World) -> BTreeMap<String, Value> {
         for mut object in world.items(kind).await {
             object["metadata"]["managedFields"] = Value::Null;
             object["metadata"]["resourceVersion"] = Value::Null;
+            if !says_its_status(kind) {
+                object["status"] = Value::Null;
+            }
             lines.insert(format!("{kind} {} {}", object["metadata"]["namespace"], object["metadata"]["name"]), object);
         }
     }

@@ -8,8 +8,15 @@ use serde_json::{Value, json};
 use super::world::{World, interne, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::cluster::{apply, expect_refused, has_mutation, send, wait_until};
 
-/// Everything in a cluster that the operator writes, without what the API server adds.
+/// Everything in a cluster that the operator writes, by its version, once nobody else has anything to write about it.
 async fn written(world: &World) -> Vec<Value> {
+    // The controller manager looks at each policy a moment after it was written, and says so in its status.
+    wait_until("the controller manager has looked at every policy", async || {
+        let policies = world.items("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies").await;
+        let unseen = |policy: &&Value| policy["status"]["observedGeneration"] != policy["metadata"]["generation"];
+        policies.iter().find(unseen).map_or(Ok(()), |policy| Err(policy["metadata"]["name"].clone()))
+    })
+    .await;
     let mut found = Vec::new();
     for path in [
         "/apis/rempart.dev/v1alpha1/clearances",
