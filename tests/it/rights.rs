@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use http::Method;
+use kube::api::{Patch, PatchParams};
 use rempart::guard::{AdmissionObject, Settings, policies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::{apply, expect_refused, send, try_apply, wait_until, yaml};
+use crate::cluster::{api_of, apply, expect_refused, send, try_apply, wait_until, yaml};
 use crate::operator::world::{World, merged, pod};
 
 /// Whose rights they are.
@@ -220,11 +221,17 @@ async fn the_clearance_is_made_by_who_may_create_it() {
     }
     world.patch(path, json!({"rules": fewer})).await;
     let clearance = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "Clearance", "metadata": {"name": "cluster"}, "spec": {}});
-    wait_until("it cannot be made", async || match try_apply(&operator, &clearance).await {
-        Err(kube::Error::Api(status)) if status.message.contains("cannot create resource \"clearances\"") => Ok(()),
-        other => Err(other),
+    // Only tried, until it is known that the right is gone: what is made once needs no right to be made.
+    let only_tried = PatchParams::apply("test").force().dry_run();
+    wait_until("it cannot be made", async || {
+        match api_of(&operator, &clearance).patch("cluster", &only_tried, &Patch::Apply(&clearance)).await {
+            Err(kube::Error::Api(status)) if status.message.contains("cannot create resource \"clearances\"") => Ok(()),
+            other => Err(other),
+        }
     })
     .await;
+    let refused = try_apply(&operator, &clearance).await.expect_err("it is not there, and cannot be made").to_string();
+    assert!(refused.contains("cannot create resource \"clearances\""), "{refused}");
     world.patch(path, json!({"rules": role["rules"]})).await;
     wait_until("it can be made", async || try_apply(&operator, &clearance).await).await;
 }
@@ -252,6 +259,7 @@ async fn the_lease_is_made_by_who_may_create_it() {
     let operator = world.cluster.user(OPERATOR, &["system:serviceaccounts", "system:authenticated"]).await;
     let put = async |name: &str| {
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/rempart-system/leases/{name}");
+        let name = name.split_once('?').map_or(name, |(name, _)| name);
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": {}});
         send(&operator, Method::PUT, &path, Some(&lease)).await.map_err(|error| error.to_string())?.accepted()
     };
@@ -260,11 +268,13 @@ async fn the_lease_is_made_by_who_may_create_it() {
     let mut fewer = rules.clone();
     fewer[0]["verbs"].as_array_mut().unwrap().retain(|verb| verb != "create");
     world.patch(path, json!({"rules": fewer})).await;
-    wait_until("it cannot be made", async || match put("rempart").await {
+    wait_until("it cannot be made", async || match put("rempart?dryRun=All").await {
         Err(why) if why.contains("cannot create resource \"leases\"") => Ok(()),
         other => Err(other),
     })
     .await;
+    let refused = put("rempart").await.expect_err("it is not there, and cannot be made");
+    assert!(refused.contains("cannot create resource \"leases\""), "{refused}");
     world.patch(path, json!({"rules": rules})).await;
     wait_until("it can be made", async || put("rempart").await).await;
     let other = put("another").await;
