@@ -65,7 +65,10 @@ async fn tenant(world: &World, namespace: &str) -> Client {
         ],
     )
     .await;
-    world.cluster.user("tenant", &["system:authenticated"]).await
+    let tenant = world.cluster.user("tenant", &["system:authenticated"]).await;
+    // An API server hears of a right a moment after it is stored.
+    wait_until("the tenant may", async || create(&tenant, namespace, &pod("tried"), "?dryRun=All").await.accepted()).await;
+    tenant
 }
 
 /// Lets the tenant declassify what has `level`.
