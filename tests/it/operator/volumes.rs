@@ -69,6 +69,23 @@ async fn furnished(cluster: Cluster) -> World {
     wait_until("the classes are written", async || world.get("/apis/storage.k8s.io/v1/storageclasses/aws-block").await).await;
     apply(&world.admin, &[namespace("secret", Some("restreint")), namespace("open", None)]).await;
     world.settled().await;
+    let tried = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "tried"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "storageClassName": "snc-block",
+            "csi": {"driver": "csi.snc.example", "volumeHandle": "tried"}, "claimRef": {"namespace": "secret", "name": "tried"},
+        },
+    });
+    for server in world.cluster.servers() {
+        let client = world.cluster.admin_at(&server).await;
+        // The provisioner of these tests does not try twice.
+        wait_until("volumes of the class get the affinity of its cloud, and are handed to the namespace", async || {
+            let answer = send(&client, Method::POST, "/api/v1/persistentvolumes?dryRun=All", Some(&tried)).await;
+            let volume = answer.map_err(|error| error.to_string())?.accepted()?;
+            if volume["spec"]["nodeAffinity"] == leads_to("snc") { Ok(()) } else { Err(volume.to_string()) }
+        })
+        .await;
+    }
     world
 }
 
