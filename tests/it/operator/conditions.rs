@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::world::{World, condition, interne, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
+use super::{ROLE, take_nodes_away};
 use crate::cluster::{apply, wait_until};
 use crate::kstatus::standing;
 
@@ -85,13 +86,7 @@ async fn what_cannot_be_written_is_reconciling_and_not_failed() {
     let world = World::guarded("conditions-reconciling").await;
     apply(&world.admin, &[qualified_cloud("snc"), plain_cloud("aws"), restreint(), namespace("emr", None), namespace("other", None)]).await;
     wait_standing(&world, CLOUD, "Current", "Failed").await;
-    let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/rempart-operator";
-    let rules = world.get(role).await.unwrap()["rules"].clone();
-    let mut fewer = rules.as_array().unwrap().clone();
-    for rule in fewer.iter_mut().filter(|rule| rule["resources"].to_string().contains("\"nodes\"")) {
-        rule["verbs"] = json!(["list", "watch"]);
-    }
-    world.patch(role, json!({"rules": fewer})).await;
+    let rules = take_nodes_away(&world).await;
     apply(&world.admin, &[node("snc-1", "snc"), declaration(json!({}))]).await;
     let elsewhere = merged(
         declaration(json!({"workloads": {"matchLabels": {"app": "none"}}, "level": "watched"})),
@@ -109,7 +104,7 @@ async fn what_cannot_be_written_is_reconciling_and_not_failed() {
     }
     let message = condition(&cloud, "Reconciling")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("writing Node/snc-1 + failed and is tried again") && message.contains("cannot patch"), "{message}");
-    world.patch(role, json!({"rules": rules})).await;
+    world.patch(ROLE, json!({"rules": rules})).await;
     for path in [CLOUD, DECLARATION] {
         let object = wait_standing(&world, path, "Current", "Failed").await;
         assert!(condition(&object, "Reconciling").is_null(), "{path}");
@@ -150,6 +145,7 @@ async fn kubectl_shows_on_one_screen_what_matters() {
     world.wait_pods("emr", 1).await;
     world.wait_condition("sensitivitylevels/restreint", "Compliant", "True", "1 pod on cleared nodes").await;
     world.wait_condition("trustedclouds/wrong", "Ready", "False", "").await;
+    world.settled().await;
     insta::assert_snapshot!(tables(&world, &["get", "rempart", "-A"]), @r#"
     NAME AGE
     clearance.rempart.dev/cluster -
@@ -197,7 +193,6 @@ async fn events_tell_what_turned_and_tell_it_once() {
     let world = World::guarded("conditions-events").await;
     apply(&world.admin, &[qualified_cloud("snc"), restreint(), namespace("plain", None)]).await;
     wait_standing(&world, CLOUD, "Current", "Failed").await;
-    assert_eq!(events(&world, "TrustedCloud", "snc").await, BTreeMap::new(), "all is well: nothing to tell");
 
     let qualifications = qualified_cloud("snc")["spec"]["qualifications"].clone();
     let mut suspended = qualifications.clone();
@@ -211,7 +206,9 @@ async fn events_tell_what_turned_and_tell_it_once() {
     };
     let event = |type_: &str, reason: &str| ((type_.to_owned(), reason.to_owned()), 1);
     world.patch(CLOUD, json!({"spec": {"qualifications": suspended}})).await;
-    told("Warning", "Suspended").await;
+    // Events are sent one after the other: had there been anything to tell of what was well, that would be there by now.
+    let first = told("Warning", "Suspended").await;
+    assert_eq!(first, BTreeMap::from([event("Warning", "Suspended")]), "all was well before: nothing to tell");
     for number in 0..3 {
         // Its status is written again, because its generation is another one, but nothing has turned.
         world.patch(CLOUD, json!({"spec": {"description": format!("version {number}")}})).await;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use regex::Regex;
 use serde_json::{Value, json};
 
+use super::take_nodes_away;
 use super::world::{World, level, merged, namespace, node, plain_cloud, pod, qualified_cloud, restreint};
 use crate::chart::{PROMTOOL, dashboard, rules};
 use crate::cluster::{Cluster, apply, asked, wait_until};
@@ -170,12 +171,7 @@ async fn eventful(name: &str) -> World {
     world.wait_nodes("snc", "restreint", true).await;
     world.wait_condition("sensitivitylevels/restreint", "Compliant", "False", "stray").await;
     // A write that fails, because the right to it is gone, and watches that fail, because the API server is.
-    let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/rempart-operator";
-    let mut rules = world.get(role).await.unwrap()["rules"].as_array().unwrap().clone();
-    for rule in rules.iter_mut().filter(|rule| rule["resources"].to_string().contains("\"nodes\"")) {
-        rule["verbs"] = json!(["list", "watch"]);
-    }
-    world.patch(role, json!({"rules": rules})).await;
+    take_nodes_away(&world).await;
     apply(&world.admin, &[node("snc-2", "snc")]).await;
     world.wait_for_log("not written").await;
     world.cluster.command("restart-apiserver");
