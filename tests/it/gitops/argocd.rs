@@ -380,6 +380,10 @@ async fn gitops_argocd_in_the_name_of_a_team_gives_a_level_and_does_not_take_it_
         assert_eq!(stays["metadata"]["labels"]["rempart.dev/sensitivity"], "restreint", "{stays:#}");
     }
     let back = records(Some("restreint"));
-    fleet.refresh().await;
-    fleet.synced(&back, "Healthy").await;
+    wait_until("there is nothing to sync any more", async || {
+        let status = fleet.refresh().await["status"].clone();
+        let synced = status["sync"]["status"] == "Synced" && status["sync"]["revision"] == back;
+        if synced { Ok(()) } else { Err(format!("{status:#}")) }
+    })
+    .await;
 }
