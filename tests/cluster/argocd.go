@@ -17,21 +17,13 @@ type argocdTools struct {
 
 // argocdCommand prints where Argo CD is, and builds it if it is nowhere.
 func argocdCommand(ctx context.Context) error {
-	root, err := modulesRoot()
+	program, err := compiled(ctx, argocdModule)
 	if err != nil {
 		return err
 	}
-	m := argocdModule(root)
-	folders, err := buildMissing(ctx, []module{m})
+	release, err := released(ctx, "argocd", "github.com/argoproj/argo-cd/v3")
 	if err != nil {
 		return err
 	}
-	release, err := released(ctx, m.dir, "github.com/argoproj/argo-cd/v3")
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(argocdTools{
-		Program:   filepath.Join(folders[m.name], m.programs[0].name),
-		Manifests: filepath.Join(release, "manifests"),
-	})
+	return json.NewEncoder(os.Stdout).Encode(argocdTools{Program: program, Manifests: filepath.Join(release, "manifests")})
 }

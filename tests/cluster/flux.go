@@ -17,21 +17,16 @@ type fluxTools struct {
 
 // fluxCommand prints where Flux is, and builds it if it is nowhere.
 func fluxCommand(ctx context.Context) error {
-	root, err := modulesRoot()
+	controller, err := compiled(ctx, fluxModule)
 	if err != nil {
 		return err
 	}
-	m := fluxModule(root)
-	folders, err := buildMissing(ctx, []module{m})
-	if err != nil {
-		return err
-	}
-	tools := fluxTools{Controller: filepath.Join(folders[m.name], m.programs[0].name)}
-	for _, of := range []struct{ folder, path string }{
+	tools := fluxTools{Controller: controller}
+	for _, of := range []struct{ name, dependency string }{
 		{"flux", "github.com/fluxcd/kustomize-controller"},
 		{"flux-sources", "github.com/fluxcd/source-controller"},
 	} {
-		release, err := released(ctx, filepath.Join(root, of.folder), of.path)
+		release, err := released(ctx, of.name, of.dependency)
 		if err != nil {
 			return err
 		}

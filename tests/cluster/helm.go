@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -17,34 +16,14 @@ type helmTools struct {
 
 // helmCommand prints where Helm is, and builds it if it is nowhere.
 func helmCommand(ctx context.Context) error {
-	root, err := modulesRoot()
+	helm, err := compiled(ctx, helmModule)
 	if err != nil {
 		return err
 	}
-	folders, err := buildMissing(ctx, []module{helmModule(root)})
-	if err != nil {
-		return err
-	}
-	const operator = "github.com/prometheus-operator/prometheus-operator"
-	release, err := released(ctx, filepath.Join(root, "monitoring"), operator)
+	release, err := released(ctx, "monitoring", "github.com/prometheus-operator/prometheus-operator")
 	if err != nil {
 		return err
 	}
 	crds := filepath.Join(release, "example", "prometheus-operator-crd")
-	return json.NewEncoder(os.Stdout).Encode(helmTools{Helm: filepath.Join(folders["helm"], "helm"), CRDs: crds})
-}
-
-// released is a module's folder in Go's own module cache, fetched if it lacks it; the go.mod in dir says
-// which release of it. Nothing of it is compiled.
-func released(ctx context.Context, dir, path string) (string, error) {
-	m := module{name: filepath.Base(dir), dir: dir}
-	output, err := m.goTool(ctx, "mod", "download", "-json", path)
-	if err != nil {
-		return "", fmt.Errorf("cannot fetch %s: %w", path, err)
-	}
-	var downloaded struct{ Dir string }
-	if err := json.Unmarshal([]byte(output), &downloaded); err != nil {
-		return "", err
-	}
-	return downloaded.Dir, nil
+	return json.NewEncoder(os.Stdout).Encode(helmTools{Helm: helm, CRDs: crds})
 }

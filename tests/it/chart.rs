@@ -11,26 +11,28 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use self::alerts::{PROMTOOL, rules};
-use crate::cluster::{supervisor, yaml};
+use crate::cluster::{tool, yaml};
 
 /// Where the chart is.
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart");
 
-/// Helm, and the folder with the CRDs of the Prometheus operator. Built the first time, which takes minutes and shows.
-static HELM: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(|| {
-    let output = supervisor().arg("helm").output().expect("the supervisor builds Helm");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("it tells in JSON");
-    let path = |key: &str| PathBuf::from(told[key].as_str().expect("it tells both"));
-    (path("helm"), path("crds"))
-});
+/// What the supervisor says of Helm.
+#[derive(Deserialize)]
+struct Helm {
+    helm: PathBuf,
+    /// The folder with the CRDs of the Prometheus operator.
+    crds: PathBuf,
+}
+
+static HELM: LazyLock<Helm> = LazyLock::new(|| serde_json::from_str(&tool("helm")).expect("it tells both"));
 
 /// What `helm template` says with these flags.
 fn try_render(flags: &[&str]) -> Result<String, String> {
-    let output = Command::new(&HELM.0).args(["template", "rempart", CHART]).args(flags).output().expect("Helm is there");
+    let output = Command::new(&HELM.helm).args(["template", "rempart", CHART]).args(flags).output().expect("Helm is there");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
 }

@@ -233,11 +233,12 @@ pub fn ran(mut command: Command) -> Result<String, String> {
     if ran.status.success() { Ok(said) } else { Err(said) }
 }
 
-/// The program that runs control planes.
-pub fn supervisor() -> Command {
-    let mut command = Command::new(SUPERVISOR.as_path());
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
+/// What the supervisor says of a tool: where it is, as a path or in JSON. Compiled the first time, which takes minutes and shows.
+pub fn tool(name: &str) -> String {
+    let mut supervisor = Command::new(SUPERVISOR.as_path());
+    let output = supervisor.arg(name).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the supervisor builds it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it tells in text").trim().to_owned()
 }
 
 fn answer(output: &mut BufReader<ChildStdout>) -> Value {

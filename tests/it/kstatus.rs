@@ -10,14 +10,10 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::cluster::supervisor;
+use crate::cluster::tool;
 
-/// A program around the original. Built the first time, which takes a minute and shows.
-static KSTATUS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output = supervisor().arg("kstatus").output().expect("the supervisor builds it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    PathBuf::from(String::from_utf8(output.stdout).expect("a path is a text").trim())
-});
+/// A program around the original.
+static KSTATUS: LazyLock<PathBuf> = LazyLock::new(|| tool("kstatus").into());
 
 /// Where an object stands, in the eyes of both.
 #[track_caller]

@@ -10,14 +10,10 @@ use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
 use super::{dashboard, objects};
-use crate::cluster::{ran, supervisor, yaml};
+use crate::cluster::{ran, tool, yaml};
 
-/// promtool. Built the first time, which takes minutes and shows.
-pub static PROMTOOL: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output = supervisor().arg("promtool").output().expect("the supervisor builds promtool");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    PathBuf::from(String::from_utf8(output.stdout).expect("a path is a text").trim())
-});
+/// promtool.
+pub static PROMTOOL: LazyLock<PathBuf> = LazyLock::new(|| tool("promtool").into());
 
 const TESTS: &str = include_str!("alerts.yaml");
 

@@ -18,7 +18,7 @@ use crate::operator::world::World;
 
 /// Runs a script that must succeed, of an administrator who has Helm.
 pub(super) fn run(world: &World, script: &str) -> String {
-    ran(world.cluster.shell_command(&[&HELM.0], script)).unwrap_or_else(|said| panic!("{script}\n{said}"))
+    ran(world.cluster.shell_command(&[&HELM.helm], script)).unwrap_or_else(|said| panic!("{script}\n{said}"))
 }
 
 /// The processes of the operator's pods, by pod.

@@ -47,7 +47,7 @@ async fn under_fire(world: &World, script: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let command = world.cluster.shell_command(&[&HELM.0], script);
+    let command = world.cluster.shell_command(&[&HELM.helm], script);
     let work = async {
         let done = tokio::task::spawn_blocking(|| ran(command)).await.unwrap();
         over.store(true, Ordering::Relaxed);

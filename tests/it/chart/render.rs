@@ -59,7 +59,7 @@ fn two_renders_are_the_same_to_the_byte() {
 async fn the_api_server_takes_what_every_switch_makes() {
     let world = World::installed("chart-render").await;
     for name in ["servicemonitors", "prometheusrules"] {
-        let file = HELM.1.join(format!("monitoring.coreos.com_{name}.yaml"));
+        let file = HELM.crds.join(format!("monitoring.coreos.com_{name}.yaml"));
         apply(&world.admin, &yaml(&std::fs::read_to_string(file).unwrap())).await;
         wait_until("the kind is served", async || world.get(&format!("/apis/monitoring.coreos.com/v1/{name}")).await).await;
     }

@@ -215,7 +215,7 @@ async fn converged(world: &World, containers: &Containers, expected: &BTreeMap<S
 
 /// Runs Helm, while pods come and go as it and the Deployment have them.
 async fn rolled(world: &World, containers: &mut Containers, script: &str, tag: &str) {
-    let command = world.cluster.shell_command(&[&HELM.0], script);
+    let command = world.cluster.shell_command(&[&HELM.helm], script);
     let mut helm = tokio::task::spawn_blocking(|| ran(command));
     let said = loop {
         containers.follow(world).await;

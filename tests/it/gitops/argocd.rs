@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{recipes, team};
-use crate::cluster::{apply, ran, supervisor, wait_for, wait_until, yaml};
+use super::{id, ids, install_kinds, only_the_deployment_goes, recipes, team};
+use crate::cluster::{apply, ran, tool, wait_for, wait_until, yaml};
 use crate::objects::class;
 use crate::operator::gitops::{at_rest, live, manifests, provisioned, versions};
 use crate::operator::world::{World, condition, interne, level, merged, namespace};
@@ -20,14 +21,15 @@ const PROJECT: &str = "/apis/argoproj.io/v1alpha1/namespaces/argocd/appprojects/
 /// For what takes some tries, between which Argo CD waits ever longer.
 const LONG: Duration = Duration::from_mins(3);
 
-/// The program, and the manifests of the release. Compiled the first time, which takes minutes and shows.
-static ARGOCD: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(|| {
-    let output = supervisor().arg("argocd").output().expect("the supervisor builds it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("it tells in JSON");
-    let path = |name: &str| PathBuf::from(told[name].as_str().expect("it tells paths"));
-    (path("program"), path("manifests"))
-});
+/// What the supervisor says of Argo CD.
+#[derive(Deserialize)]
+struct Argocd {
+    program: PathBuf,
+    /// The manifests of the release.
+    manifests: PathBuf,
+}
+
+static ARGOCD: LazyLock<Argocd> = LazyLock::new(|| serde_json::from_str(&tool("argocd")).expect("it tells both"));
 
 /// A cluster with Rempart and Argo CD, and a repository that it follows.
 struct Fleet {
@@ -54,7 +56,7 @@ impl Fleet {
         };
         let (repository, working) = (folder("fleet"), folder("argocd"));
         let log = File::create(world.cluster.dir().join("argocd.log")).unwrap();
-        let argocd = Command::new(&ARGOCD.0)
+        let argocd = Command::new(&ARGOCD.program)
             .args([Path::new("--kubeconfig"), &world.cluster.dir().join("kubeconfig"), Path::new("--dir"), &working])
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
@@ -181,13 +183,9 @@ fn written() -> Value {
 
 /// Argo CD's kinds and settings as its release has them, with those that the book adds.
 async fn install(world: &World) {
-    let manifest = |path: &str| yaml(&fs::read_to_string(ARGOCD.1.join(path)).unwrap());
-    for kind in ["application", "applicationset", "appproject"] {
-        apply(&world.admin, &manifest(&format!("crds/{kind}-crd.yaml"))).await;
-    }
-    for kinds in ["applications", "appprojects"] {
-        wait_until(kinds, async || world.get(&format!("/apis/argoproj.io/v1alpha1/{kinds}")).await).await;
-    }
+    let kinds = ["application", "applicationset", "appproject"];
+    install_kinds(world, kinds.map(|kind| ARGOCD.manifests.join(format!("crds/{kind}-crd.yaml"))).iter()).await;
+    let manifest = |path: &str| yaml(&fs::read_to_string(ARGOCD.manifests.join(path)).unwrap());
     let added = recipes("ConfigMap").into_iter().find(|found| found["metadata"]["name"] == "argocd-cm").expect("the book has it");
     let mut settings = manifest("base/config/argocd-cm.yaml").remove(0);
     let exclusions = |settings: &Value| settings["data"]["resource.exclusions"].as_str().unwrap_or_default().to_owned();
@@ -225,18 +223,10 @@ fn out_of_sync(application: &Value) -> Vec<Value> {
     resources(application).into_iter().filter(|found| found["status"] != "Synced").collect()
 }
 
-fn ids(objects: &[Value]) -> BTreeSet<String> {
-    let id = |object: &Value| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        format!("{} {}/{}", text(&object["kind"]), text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
-    };
-    objects.iter().map(id).collect()
-}
-
 /// What Argo CD takes for its own.
 fn tracked(application: &Value) -> BTreeSet<String> {
-    let object = |found: &Value| json!({"kind": found["kind"], "metadata": {"namespace": found["namespace"], "name": found["name"]}});
-    ids(&resources(application).iter().map(object).collect::<Vec<_>>())
+    let of = |found: &Value| id(&found["namespace"], &found["name"], found["group"].as_str().unwrap_or_default(), &found["kind"]);
+    resources(application).iter().map(of).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,19 +254,7 @@ async fn gitops_argocd_applies_what_is_in_git_finds_nothing_to_correct_and_prune
     let second = fleet.commit(&fewer);
     fleet.refresh().await;
     assert_eq!(tracked(&fleet.synced(&second, "Healthy").await), ids(&fewer));
-    wait_until("what is no longer in Git is gone", async || {
-        let found = fleet.world.items("/apis/apps/v1/namespaces/clinic/deployments").await;
-        if found.is_empty() { Ok(()) } else { Err(found) }
-    })
-    .await;
-    for written in ["storageclass snc-block", "resourcequota -n clinic rempart-classes", "clearance cluster", "daemonset -n emr agent"] {
-        fleet.world.cluster.shell(&format!("kubectl get {written}")).unwrap();
-    }
-    let emr = fleet.world.get("/api/v1/namespaces/emr").await.unwrap();
-    assert_eq!(
-        emr["metadata"]["labels"]["rempart.dev/sensitivity"], "restreint",
-        "which the operator wrote, and Argo CD does not know: {emr:#}"
-    );
+    only_the_deployment_goes(&fleet.world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

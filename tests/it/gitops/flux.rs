@@ -10,25 +10,28 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
-use super::{recipes, team};
-use crate::cluster::{apply, ran, supervisor, wait_until, yaml};
+use super::{ids, install_kinds, only_the_deployment_goes, recipes, team};
+use crate::cluster::{apply, ran, tool, wait_until};
+use crate::objects::class;
 use crate::operator::gitops::{at_rest, live, manifests, provisioned, versions};
 use crate::operator::world::{World, condition, interne, level, merged, namespace};
 
 const GIT: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/fleet";
 
-/// The controller, and the folders with its kinds. Compiled the first time, which takes minutes and shows.
-static FLUX: LazyLock<(PathBuf, Vec<PathBuf>)> = LazyLock::new(|| {
-    let output = supervisor().arg("flux").output().expect("the supervisor builds it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).expect("it tells in JSON");
-    let path = |value: &Value| PathBuf::from(value.as_str().expect("it tells paths"));
-    (path(&told["controller"]), told["crds"].as_array().expect("a list").iter().map(path).collect())
-});
+/// What the supervisor says of Flux.
+#[derive(Deserialize)]
+struct Flux {
+    controller: PathBuf,
+    /// The folders with its kinds.
+    crds: Vec<PathBuf>,
+}
+
+static FLUX: LazyLock<Flux> = LazyLock::new(|| serde_json::from_str(&tool("flux")).expect("it tells both"));
 
 /// What is served of each revision.
 type Served = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
@@ -38,7 +41,6 @@ struct Fleet {
     world: World,
     served: Served,
     url: String,
-    commits: usize,
     controller: Child,
 }
 
@@ -52,15 +54,13 @@ impl Drop for Fleet {
 impl Fleet {
     async fn start(name: &str) -> Self {
         let world = World::guarded(name).await;
-        for folder in &FLUX.1 {
-            for file in fs::read_dir(folder).expect("it is a folder of the release").map(|entry| entry.unwrap().path()) {
-                apply(&world.admin, &yaml(&fs::read_to_string(file).unwrap())).await;
-            }
-        }
-        apply(&world.admin, &[namespace("flux-system", None)]).await;
-        for kinds in ["source.toolkit.fluxcd.io/v1", "kustomize.toolkit.fluxcd.io/v1"] {
-            wait_until("the kinds of Flux are served", async || world.get(&format!("/apis/{kinds}")).await).await;
-        }
+        let files = FLUX.crds.iter().flat_map(|folder| fs::read_dir(folder).expect("it is a folder of the release"));
+        install_kinds(&world, files.map(|entry| entry.unwrap().path())).await;
+        let git = json!({
+            "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": {"name": "fleet", "namespace": "flux-system"},
+            "spec": {"url": "https://git.example/fleet.git", "interval": "1h", "ref": {"branch": "main"}},
+        });
+        apply(&world.admin, &[namespace("flux-system", None), git]).await;
         let served = Served::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -70,7 +70,7 @@ impl Fleet {
         let temporary = world.cluster.dir().join("flux");
         fs::create_dir_all(&temporary).unwrap();
         let log = File::create(world.cluster.dir().join("flux.log")).unwrap();
-        let controller = Command::new(&FLUX.0)
+        let controller = Command::new(&FLUX.controller)
             .args(["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--requeue-dependency=1s"])
             .env("KUBECONFIG", world.cluster.dir().join("kubeconfig"))
             .env("RUNTIME_NAMESPACE", "flux-system")
@@ -79,13 +79,12 @@ impl Fleet {
             .stderr(log)
             .spawn()
             .expect("it was built for this machine");
-        Self { world, served, url, commits: 0, controller }
+        Self { world, served, url, controller }
     }
 
     /// Commits these files, whole: what is not among them is gone. Gives the revision.
-    async fn commit(&mut self, files: &[(&str, Vec<Value>)]) -> String {
-        self.commits += 1;
-        let name = format!("{:040x}", self.commits);
+    async fn commit(&self, files: &[(&str, Vec<Value>)]) -> String {
+        let name = format!("{:040x}", self.served.lock().unwrap().len() + 1);
         let folder = self.world.cluster.dir().join(&name);
         for (path, objects) in files {
             let file = folder.join(path);
@@ -107,14 +106,6 @@ impl Fleet {
         let ready = json!({
             "type": "Ready", "status": "True", "reason": "Succeeded", "message": "stored", "lastTransitionTime": "2026-01-01T00:00:00Z",
         });
-        if self.commits == 1 {
-            let spec = json!({"url": "https://git.example/fleet.git", "interval": "1h", "ref": {"branch": "main"}});
-            let git = json!({
-                "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
-                "metadata": {"name": "fleet", "namespace": "flux-system"}, "spec": spec,
-            });
-            apply(&self.world.admin, &[git]).await;
-        }
         let status = json!({"status": {"artifact": artifact, "conditions": [ready], "observedGeneration": 1}});
         self.world.patch(&format!("{GIT}/status"), status).await;
         revision
@@ -174,26 +165,13 @@ fn inventory(kustomization: &Value) -> BTreeSet<String> {
     entries.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect()
 }
 
-fn ids(objects: &[Value]) -> BTreeSet<String> {
-    let id = |object: &Value| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (metadata, version) = (&object["metadata"], text(&object["apiVersion"]));
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        format!("{}_{}_{group}_{}", text(&metadata["namespace"]), text(&metadata["name"]), text(&object["kind"]))
-    };
-    objects.iter().map(id).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "make gitops: compiles Flux"]
 async fn gitops_flux_applies_what_is_in_git_finds_nothing_to_correct_and_prunes_only_its_own() {
-    let mut fleet = Fleet::start("flux").await;
+    let fleet = Fleet::start("flux").await;
     fleet.world.nodes("snc", 2, "snc").await;
     // A class of no cloud: a quota closes it.
-    let standard = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}, "provisioner": "csi.example",
-    });
-    apply(&fleet.world.admin, &[standard]).await;
+    apply(&fleet.world.admin, &[class("standard", "csi.example")]).await;
     let (trust, team): (Vec<Value>, Vec<Value>) = manifests().into_iter().partition(is_of_trust);
     let first = fleet.commit(&[("trust/all.yaml", trust.clone()), ("teams/records/all.yaml", team.clone())]).await;
     // The team's comes first, and waits by itself for what it depends on.
@@ -219,25 +197,13 @@ async fn gitops_flux_applies_what_is_in_git_finds_nothing_to_correct_and_prunes_
     let second = fleet.commit(&[("trust/all.yaml", trust), ("teams/records/all.yaml", fewer.clone())]).await;
     let records = fleet.says("records", &second, "True", "Applied revision").await;
     assert_eq!(inventory(&records), ids(&fewer));
-    wait_until("what is no longer in Git is gone", async || {
-        let found = fleet.world.items("/apis/apps/v1/namespaces/clinic/deployments").await;
-        if found.is_empty() { Ok(()) } else { Err(found) }
-    })
-    .await;
-    for written in ["storageclass snc-block", "resourcequota -n clinic rempart-classes", "clearance cluster", "daemonset -n emr agent"] {
-        fleet.world.cluster.shell(&format!("kubectl get {written}")).unwrap();
-    }
-    let emr = fleet.world.get("/api/v1/namespaces/emr").await.unwrap();
-    assert_eq!(
-        emr["metadata"]["labels"]["rempart.dev/sensitivity"], "restreint",
-        "which the operator wrote, and Flux does not know: {emr:#}"
-    );
+    only_the_deployment_goes(&fleet.world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "make gitops: compiles Flux"]
 async fn gitops_flux_takes_everything_in_one_go_waits_for_what_is_missing_and_fails_on_what_is_wrong() {
-    let mut fleet = Fleet::start("flux-health").await;
+    let fleet = Fleet::start("flux-health").await;
     fleet.world.nodes("snc", 2, "snc").await;
     let one_go = fleet.commit(&[("trust/all.yaml", manifests())]).await;
     fleet.follow("trust", json!({})).await;
@@ -248,7 +214,9 @@ async fn gitops_flux_takes_everything_in_one_go_waits_for_what_is_missing_and_fa
 
     let secret = |spec: Value| level("secret", json!({}), spec);
     let with = |object: Value| [manifests(), vec![object]].concat();
+    // Once that is done: what is tried because of it must not be in the way of what is tried next.
     fleet.follow("trust", json!({"spec": {"timeout": "10s"}})).await;
+    fleet.says("trust", &one_go, "True", "Applied revision").await;
     let missing = fleet.commit(&[("trust/all.yaml", with(secret(json!({"extends": ["interne"]}))))]).await;
     fleet.says("trust", &missing, "False", "SensitivityLevel/secret status: 'InProgress'").await;
     let there = fleet.commit(&[("trust/all.yaml", [with(secret(json!({"extends": ["interne"]}))), vec![interne()]].concat())]).await;
@@ -256,6 +224,7 @@ async fn gitops_flux_takes_everything_in_one_go_waits_for_what_is_missing_and_fa
 
     // Long enough to see that it does not wait for that.
     fleet.follow("trust", json!({"spec": {"timeout": "1h"}})).await;
+    fleet.says("trust", &there, "True", "Applied revision").await;
     let wrong = fleet.commit(&[("trust/all.yaml", [with(secret(json!({"extends": ["secret"]}))), vec![interne()]].concat())]).await;
     fleet.says("trust", &wrong, "False", "SensitivityLevel/secret status: 'Failed'").await;
     let mended = fleet.commit(&[("trust/all.yaml", [with(secret(json!({}))), vec![interne()]].concat())]).await;
@@ -265,7 +234,7 @@ async fn gitops_flux_takes_everything_in_one_go_waits_for_what_is_missing_and_fa
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "make gitops: compiles Flux"]
 async fn gitops_flux_in_the_name_of_a_team_gives_a_level_and_does_not_take_it_back() {
-    let mut fleet = Fleet::start("flux-team").await;
+    let fleet = Fleet::start("flux-team").await;
     team(&fleet.world, "flux-system").await;
     let records = |level: Option<&str>| [("teams/records/namespace.yaml", vec![namespace("records", level)])];
     let first = fleet.commit(&records(None)).await;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::world::{World, level, merged, namespace, pod, qualified_cloud, restreint};
 use crate::cluster::{api_of, apply, wait_until, yaml};
 use crate::kstatus::standing;
+use crate::objects::class;
 
 /// The field managers of Argo CD and of Flux. Both apply by force.
 const TOOLS: [&str; 2] = ["argocd-controller", "kustomize-controller"];
@@ -133,10 +134,7 @@ async fn what_a_tool_applies_in_one_go_converges_and_no_later_sync_changes_or_pr
     let world = World::guarded("gitops").await;
     world.nodes("snc", 2, "snc").await;
     // A class of no cloud: a quota closes it.
-    let standard = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}, "provisioner": "csi.example",
-    });
-    apply(&world.admin, &[standard]).await;
+    apply(&world.admin, &[class("standard", "csi.example")]).await;
     sync(&world, TOOLS[0], false).await;
     provisioned(&world).await;
     at_rest(&world).await;
